@@ -1,0 +1,109 @@
+# assetreg: how it is built, installed, tried and tested
+#
+#   1. what it is made of    sources, SQL pieces, compiler flags
+#   2. PGXS                  all, install, installcheck, clean: PostgreSQL's own rules
+#   3. tools                 demo, check, bench, lint, dist, help: scripts in test/ that build in a
+#                            temporary folder, so these leave nothing behind and need no rights here
+#
+# Settings: PG_CONFIG=/path/to/pg_config  WERROR=1  ASSERT=1
+
+# --- 1. what it is made of ----------------------------------------------------------------------
+
+EXTENSION   = assetreg
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+
+MODULE_big  = $(EXTENSION)
+OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+
+# The pieces of the install script, in this order.
+SQL_PARTS   = $(sort $(wildcard sql/install/*.sql))
+
+DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
+DATA        = $(wildcard sql/updates/*.sql sql/released/*.sql)
+
+# The regression tests, in this order.
+REGRESS     = $(sort $(basename $(notdir $(wildcard sql/*.sql))))
+
+PG_CPPFLAGS = -DASSETREG_VERSION='"$(EXTVERSION)"'
+# Switched off: what PostgreSQL's own headers would warn of, and `= {first}` for a struct that is else
+# empty. PGXS tracks no headers: -MMD -MP do.
+PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -MMD -MP
+ifdef WERROR
+PG_CFLAGS  += -Werror
+endif
+# Asserts in our own code; the server has the function they call, however it was built.
+ifdef ASSERT
+PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
+endif
+EXTRA_CLEAN = $(OBJS:.o=.d)
+
+# Bitcode lets the server's JIT inline our functions into expressions: nothing is gained for a walk,
+# and where the server was built with LLVM the build would fail for want of its very version of clang.
+ifneq ($(origin with_llvm),command line)
+override with_llvm = no
+endif
+
+# --- 2. PGXS ------------------------------------------------------------------------------------
+
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+
+# On a machine without PostgreSQL there is no PGXS yet: the tools of part 3 do without it. (Debian has
+# PGXS in the package of psql, but the headers in postgresql-server-dev.)
+TOOLS = demo check bench lint dist help
+ifneq ($(filter-out $(TOOLS) print-%,$(or $(MAKECMDGOALS),all)),)
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
+$(error $(PG_CONFIG) knows no PostgreSQL with server headers: install them (`test/deps build` does it on Debian) or set PG_CONFIG)
+endif
+include $(PGXS)
+
+$(DATA_built): $(SQL_PARTS) $(EXTENSION).control Makefile
+	cat $(SQL_PARTS) > $@
+
+# The flags belong to the objects: WERROR, ASSERT or another version must not meet old ones.
+$(OBJS): Makefile $(EXTENSION).control
+
+-include $(OBJS:.o=.d)
+endif
+
+# --- 3. tools -----------------------------------------------------------------------------------
+
+.PHONY: $(TOOLS)
+
+# PSQL and not SHELL: GNU make keeps a variable SHELL of its own, the program that runs the recipes.
+demo:
+	@test/deps demo
+	@test/server sh -c 'examples/demo $(if $(PSQL),&& exec psql)'
+
+# Only where it is asked for: elsewhere make would warn that PGXS has a rule of this name.
+ifneq ($(filter check,$(MAKECMDGOALS)),)
+check:
+	@test/check
+endif
+
+# Variables given to make (EDGES=1000000) reach bench/run through the environment.
+bench: export ASSETREG_CONF ?= $(file <bench/postgresql.conf)
+bench:
+	@test/deps bench
+	@test/server bench/run
+
+lint:
+	@test/lint
+
+dist:
+	git archive --format=zip --prefix=$(EXTENSION)-$(EXTVERSION)/ --output=$(EXTENSION)-$(EXTVERSION).zip HEAD
+
+# For the scripts: make print-REGRESS
+print-%:
+	@echo $($*)
+
+help:
+	@echo 'make                 build with PGXS (PG_CONFIG=... chooses the server)'
+	@echo 'make install         install into that server'
+	@echo 'make demo            a sample studio on a private server; PSQL=1 leaves you in psql on it'
+	@echo 'make check           every test; ONLY="regress pgtap" limits it to these tiers'
+	@echo 'make bench           the walk against WITH RECURSIVE and others; EDGES=1000000'
+	@echo 'make lint            what a reader or a compiler would stumble over'
+	@echo 'make dist            a zip of the committed files for PGXN'
+	@echo 'make clean           remove what make built'

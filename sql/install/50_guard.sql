@@ -1,0 +1,7 @@
+-- Delete protection.
+CREATE FUNCTION assetreg._guard_trigger() RETURNS trigger
+	LANGUAGE c VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS 'MODULE_PATHNAME', 'assetreg_guard_trigger';
+COMMENT ON FUNCTION assetreg._guard_trigger() IS
+	'refuses to delete or remove assets that active entities depend on, unless assetreg.confirm_delete is on';

@@ -1,0 +1,73 @@
+-- Is the registry whole?
+CREATE FUNCTION assetreg.check_registry() RETURNS TABLE (object text, problem text)
+	LANGUAGE plpgsql STABLE ROWS 10
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+#variable_conflict use_column
+DECLARE
+	owner oid;
+BEGIN
+	RETURN QUERY
+		SELECT 'assetreg.' || r, 'is missing: run assetreg.setup()'
+		FROM unnest(assetreg._relations()) r WHERE to_regclass('assetreg.' || r) IS NULL;
+	IF FOUND THEN
+		RETURN;
+	END IF;
+
+	SELECT e.extowner INTO owner FROM pg_extension e WHERE e.extname = 'assetreg';
+	RETURN QUERY
+		SELECT 'assetreg.' || c.relname, format('is owned by "%s", not by the extension''s owner "%s"',
+												pg_get_userbyid(c.relowner), pg_get_userbyid(owner))
+		FROM unnest(assetreg._relations()) r JOIN pg_class c ON c.oid = to_regclass('assetreg.' || r)
+		WHERE c.relowner <> owner;
+	RETURN QUERY
+		SELECT 'assetreg.' || r, 'is a member of the extension, so that no dump would hold its rows: run assetreg.setup()'
+		FROM unnest(assetreg._relations()) r
+			 JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = to_regclass('assetreg.' || r) AND d.deptype = 'e';
+	RETURN QUERY
+		SELECT format('trigger %s on assetreg.%s', t.name, t.relation),
+			   CASE WHEN g.oid IS NULL THEN 'is missing' ELSE 'is disabled or fires for other roles of the session' END
+			   || ': run assetreg.setup()'
+		FROM assetreg._triggers() t
+			 LEFT JOIN pg_trigger g ON g.tgrelid = to_regclass('assetreg.' || t.relation) AND g.tgname = t.name
+		WHERE g.tgenabled IS DISTINCT FROM 'O';
+	RETURN QUERY
+		SELECT format('constraint %s on assetreg.%s', k.name, k.relation),
+			   CASE WHEN c.oid IS NULL THEN 'is missing' ELSE 'is not valid' END
+		FROM (VALUES ('entity_kinds', 'entity_kinds_pkey'), ('asset_types', 'asset_types_pkey'),
+					 ('asset_types', 'asset_types_name_fkey'), ('entities', 'entities_pkey'),
+					 ('entities', 'entities_kind_fkey'), ('entities', 'entities_kind_key_key'),
+					 ('assets', 'assets_pkey'), ('assets', 'assets_type_fkey'), ('assets', 'assets_id_fkey'),
+					 ('assets', 'assets_type_name_version_key'), ('asset_hashes', 'asset_hashes_pkey'),
+					 ('asset_hashes', 'asset_hashes_asset_id_fkey'), ('asset_dependencies', 'asset_dependencies_pkey'),
+					 ('asset_dependencies', 'asset_dependencies_dependent_id_fkey'),
+					 ('asset_dependencies', 'asset_dependencies_dependency_id_fkey'),
+					 ('version_ordinals', 'version_ordinals_pkey')) k (relation, name)
+			 LEFT JOIN pg_constraint c ON c.conrelid = to_regclass('assetreg.' || k.relation) AND c.conname = k.name
+		WHERE c.convalidated IS NOT TRUE;
+	RETURN QUERY
+		SELECT 'index assetreg.asset_dependencies_dependent_idx', 'is missing or not valid: walks are slow without it'
+		WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indexrelid = to_regclass('assetreg.asset_dependencies_dependent_idx')
+						  AND i.indisvalid);
+
+	-- what foreign keys and triggers keep true, as long as nobody switched them off
+	RETURN QUERY
+		SELECT 'asset ' || a.id, CASE WHEN e.id IS NULL THEN 'has no entity' ELSE 'does not agree with its entity' END
+		FROM assetreg.assets a LEFT JOIN assetreg.entities e ON e.id = a.id
+		WHERE (e.kind, e.key, e.active) IS DISTINCT FROM (a.type, a.name || '@' || a.version, a.status = 'active');
+	RETURN QUERY
+		SELECT 'entity ' || e.id, 'is of an asset type but belongs to no asset'
+		FROM assetreg.entities e JOIN assetreg.asset_types t ON t.name = e.kind
+		WHERE NOT EXISTS (SELECT FROM assetreg.assets a WHERE a.id = e.id);
+	RETURN QUERY
+		SELECT format('dependency of %s on %s', d.dependent_id, d.dependency_id), 'leads to or from an entity that does not exist'
+		FROM assetreg.asset_dependencies d
+		WHERE NOT EXISTS (SELECT FROM assetreg.entities e WHERE e.id = d.dependent_id)
+		   OR NOT EXISTS (SELECT FROM assetreg.entities e WHERE e.id = d.dependency_id);
+	RETURN QUERY
+		SELECT 'sequence assetreg.entities_id_seq', format('is at %s, behind the largest id %s', s.last_value, m.id)
+		FROM assetreg.entities_id_seq s, (SELECT max(e.id) AS id FROM assetreg.entities e) m
+		WHERE s.last_value < m.id;
+END
+$$;
+COMMENT ON FUNCTION assetreg.check_registry() IS 'what is wrong with the registry, for instance after a restore; no rows when it is whole';

@@ -1,0 +1,60 @@
+/*
+ * assetreg.c
+ *		Module magic and settings; nothing else.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/guc.h"
+
+#include "assetreg.h"
+#include "compat.h"
+
+ASSETREG_MODULE_MAGIC;
+
+/*
+ * The person on whose behalf a statement runs; empty: the session's user.  A
+ * superuser's setting, because what it says is taken as the truth: a service
+ * that speaks for many people is granted the right to set it.
+ */
+char	   *assetreg_actor = NULL;
+
+/*
+ * Lets a plain DELETE, UPDATE or TRUNCATE remove assets that are in use.  Meant
+ * for SET LOCAL: who confirms has seen what breaks.
+ */
+bool		assetreg_confirm_delete = false;
+
+/*
+ * Where walks read the graph.  For tests, which hold one source against the
+ * other; auto takes the fastest that is exact for the statement.
+ */
+int			assetreg_graph_source = GRAPH_SOURCE_AUTO;
+
+static const struct config_enum_entry graph_source_options[] = {
+	{"auto", GRAPH_SOURCE_AUTO, false},
+	{"pages", GRAPH_SOURCE_PAGES, false},
+	{"sql", GRAPH_SOURCE_SQL, false},
+	{NULL, 0, false}
+};
+
+void
+_PG_init(void)
+{
+	DefineCustomStringVariable("assetreg.actor",
+							   "The person on whose behalf statements run.",
+							   "Empty: the session's user.",
+							   &assetreg_actor, "",
+							   PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("assetreg.confirm_delete",
+							 "Confirms the removal of assets that active entities depend on.",
+							 NULL,
+							 &assetreg_confirm_delete, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("assetreg.graph_source",
+							 "Where dependency walks read the graph.",
+							 "For tests: all sources give the same answers.",
+							 &assetreg_graph_source, GRAPH_SOURCE_AUTO, graph_source_options,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("assetreg");
+}

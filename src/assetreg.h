@@ -1,0 +1,19 @@
+/*
+ * assetreg.h
+ *		The settings, which several files read.
+ */
+#ifndef ASSETREG_H
+#define ASSETREG_H
+
+typedef enum GraphSource
+{
+	GRAPH_SOURCE_AUTO,			/* pages where they may be used, else SQL */
+	GRAPH_SOURCE_PAGES,			/* the same, as long as nothing else is there */
+	GRAPH_SOURCE_SQL
+} GraphSource;
+
+extern char *assetreg_actor;
+extern bool assetreg_confirm_delete;
+extern int	assetreg_graph_source;
+
+#endif							/* ASSETREG_H */

@@ -1,0 +1,349 @@
+/*
+ * btree_pages.c
+ *		Reading many keys of a B-tree index on bigint, straight off its leaf pages.
+ *
+ * An index scan descends for each key and hands out one entry at a time.  A
+ * walk asks for thousands of sorted keys at once, so here keys and pages are
+ * merged: every leaf page is read once, and what lies between the keys, or
+ * between the pages, is leapt over.  Only entries are given; which of their
+ * rows a snapshot sees is the caller's to find out.
+ *
+ * What it relies on, in PostgreSQL's src/backend/access/nbtree:
+ * - README, "Lehman and Yao": a page that was split after its parent was read
+ *   is made good by moving right while the key is greater than the high key.
+ *   A parent may therefore be read once and kept, however long.
+ * - README, "Deleting entire pages during VACUUM": a page that was unlinked
+ *   stays a tombstone with a right link until no snapshot that was there at
+ *   the time is left; the caller's snapshot is registered all along.
+ * - README, "Notes About Data Representation" and nbtree.h: pivot tuples may
+ *   have lost columns from the right, leaf tuples may hold a posting list, the
+ *   first data item of an inner page is less than any key.
+ * - A leaf page is locked while it is read and stays pinned until its entries
+ *   have been dealt with; VACUUM needs a cleanup lock to remove entries.
+ */
+#include "postgres.h"
+
+#include "access/nbtree.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+
+#include "btree_pages.h"
+#include "compat.h"
+
+struct BtreePages
+{
+	Relation	index;
+	bool		read_payload;
+	bool		skip_dead;		/* killed entries are dead to this snapshot, too */
+
+	/* a copy of the page above the leaves that was used last */
+	PGAlignedBlock parent;
+	bool		parent_valid;
+	int64		parent_low;		/* it leads to all keys greater than this ... */
+	int64		parent_high;	/* ... and not greater than this */
+
+	int			nentries;
+	PageEntry	entries[MaxTIDsPerBTreePage];
+};
+
+/* Where to go when a page has been read. */
+typedef enum NextPage
+{
+	NEXT_NONE,
+	NEXT_RIGHT,
+	NEXT_DESCEND
+} NextPage;
+
+static Buffer
+read_page(BtreePages *pages, BlockNumber block)
+{
+	Buffer		buffer;
+
+	CHECK_FOR_INTERRUPTS();
+	buffer = ReadBuffer(pages->index, block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	_bt_checkpage(pages->index, buffer);
+	return buffer;
+}
+
+/*
+ * Begins reading in the current memory context.  The caller keeps the index
+ * open, and an MVCC snapshot registered from before this call until the end.
+ */
+BtreePages *
+btree_pages_begin(Relation index, bool read_payload)
+{
+	BtreePages *pages = palloc(sizeof(BtreePages));
+
+	pages->index = index;
+	pages->read_payload = read_payload;
+	/* as index_beginscan does: on a standby older snapshots may still see them */
+	pages->skip_dead = !TransactionStartedDuringRecovery();
+	pages->parent_valid = false;
+	pages->nentries = 0;
+	return pages;
+}
+
+void
+btree_pages_end(BtreePages *pages)
+{
+	pfree(pages);
+}
+
+/*
+ * The block of the root (P_NONE: the index is empty) as the metapage has it;
+ * a root that was split since is made good by moving right.
+ */
+static BlockNumber
+root_block(BtreePages *pages)
+{
+	Buffer		buffer = read_page(pages, BTREE_METAPAGE);
+	BlockNumber block = BTPageGetMeta(BufferGetPage(buffer))->btm_fastroot;
+
+	UnlockReleaseBuffer(buffer);
+	return block;
+}
+
+/*
+ * Is the index of the format that is read here?  It is if it was built by 12
+ * or later; REINDEX makes an older one so.
+ */
+bool
+btree_pages_supported(Relation index)
+{
+	Buffer		buffer = ReadBuffer(index, BTREE_METAPAGE);
+	bool		supported;
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	supported = BTPageGetMeta(BufferGetPage(buffer))->btm_version == BTREE_VERSION;
+	UnlockReleaseBuffer(buffer);
+	return supported;
+}
+
+static inline IndexTuple
+page_tuple(Page page, OffsetNumber offset)
+{
+	return (IndexTuple) PageGetItem(page, PageGetItemId(page, offset));
+}
+
+static inline const int64 *
+tuple_columns(IndexTuple tuple)
+{
+	return (const int64 *) ((char *) tuple + IndexInfoFindDataOffset(tuple->t_info));
+}
+
+static inline int64
+page_key(Page page, OffsetNumber offset)
+{
+	return *tuple_columns(page_tuple(page, offset));
+}
+
+/*
+ * The first item from start on whose key is not less; one past the last item
+ * if there is none.  Leaps, as the key is often near.
+ */
+static OffsetNumber
+lower_bound(Page page, OffsetNumber start, OffsetNumber last, int64 key)
+{
+	int			low = start;
+	int			high = start;
+	int			step = 1;
+
+	while (high <= last && page_key(page, high) < key)
+	{
+		low = high + 1;
+		high += step;
+		step *= 2;
+	}
+	high = Min(high, last + 1);
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (page_key(page, middle) < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/*
+ * Is everything left of this pivot less than the key?  Of a pivot with the
+ * key's own value that is known only if nothing else is left in it.
+ */
+static bool
+pivot_bounds_left(IndexTuple pivot, int64 key, Relation index)
+{
+	int64		pivot_key = *tuple_columns(pivot);
+
+	return pivot_key < key
+		|| (pivot_key == key && BTreeTupleGetNAtts(pivot, index) == 1 && BTreeTupleGetHeapTID(pivot) == NULL);
+}
+
+/*
+ * The leftmost child of an inner page that can have the key.
+ */
+static BlockNumber
+child_for(BtreePages *pages, Page page, int64 key)
+{
+	BTPageOpaque opaque = BTPageGetOpaque(page);
+	int			low = P_FIRSTDATAKEY(opaque);	/* less than any key */
+	int			high = PageGetMaxOffsetNumber(page);
+
+	while (low < high)
+	{
+		int			middle = (low + high + 1) / 2;
+
+		if (pivot_bounds_left(page_tuple(page, middle), key, pages->index))
+			low = middle;
+		else
+			high = middle - 1;
+	}
+	return BTreeTupleGetDownLink(page_tuple(page, low));
+}
+
+static void
+keep_parent(BtreePages *pages, Page page)
+{
+	BTPageOpaque opaque = BTPageGetOpaque(page);
+	OffsetNumber second = OffsetNumberNext(P_FIRSTDATAKEY(opaque));
+
+	pages->parent_valid = second <= PageGetMaxOffsetNumber(page);
+	if (!pages->parent_valid)
+		return;
+	memcpy(pages->parent.data, page, BLCKSZ);
+	pages->parent_low = page_key(page, second);
+	pages->parent_high = P_RIGHTMOST(opaque) ? PG_INT64_MAX : page_key(page, P_HIKEY);
+}
+
+/*
+ * The leftmost leaf page that can have the key, or one left of it; P_NONE in
+ * an empty index.
+ */
+static BlockNumber
+descend(BtreePages *pages, int64 key)
+{
+	BlockNumber block;
+	bool		is_leaf = false;
+
+	if (pages->parent_valid && key > pages->parent_low && key <= pages->parent_high)
+		return child_for(pages, (Page) pages->parent.data, key);
+
+	block = root_block(pages);
+	while (block != P_NONE && !is_leaf)
+	{
+		Buffer		buffer = read_page(pages, block);
+		Page		page = BufferGetPage(buffer);
+		BTPageOpaque opaque = BTPageGetOpaque(page);
+
+		if (P_IGNORE(opaque) || (!P_RIGHTMOST(opaque) && page_key(page, P_HIKEY) < key))
+			block = opaque->btpo_next;
+		else if (P_ISLEAF(opaque))
+			is_leaf = true;
+		else
+		{
+			is_leaf = opaque->btpo_level == 1;
+			if (is_leaf)
+				keep_parent(pages, page);
+			block = child_for(pages, page, key);
+		}
+		UnlockReleaseBuffer(buffer);
+	}
+	return block;
+}
+
+static void
+add_entries(BtreePages *pages, IndexTuple tuple)
+{
+	const int64 *columns = tuple_columns(tuple);
+	bool		posting = BTreeTupleIsPosting(tuple);
+	int			ntids = posting ? BTreeTupleGetNPosting(tuple) : 1;
+
+	for (int i = 0; i < ntids; i++)
+	{
+		PageEntry  *entry = &pages->entries[pages->nentries++];
+
+		entry->key = columns[0];
+		entry->payload = pages->read_payload ? columns[1] : 0;
+		entry->tid = posting ? *BTreeTupleGetPostingN(tuple, i) : tuple->t_tid;
+	}
+}
+
+/*
+ * Collects from a locked leaf page the entries of all wanted keys, *key on.
+ * Leaves in *key the key to go on with.
+ */
+static NextPage
+collect(BtreePages *pages, Page page, KeySet *keys, int64 *key)
+{
+	BTPageOpaque opaque = BTPageGetOpaque(page);
+	OffsetNumber offset = P_FIRSTDATAKEY(opaque);
+	OffsetNumber last = PageGetMaxOffsetNumber(page);
+
+	for (;;)
+	{
+		offset = lower_bound(page, offset, last, *key);
+		if (offset > last)
+		{
+			if (P_RIGHTMOST(opaque))
+				return NEXT_NONE;
+			return *key <= page_key(page, P_HIKEY) ? NEXT_RIGHT : NEXT_DESCEND;
+		}
+		if (page_key(page, offset) > *key)
+		{
+			if (!keys->seek(keys, page_key(page, offset), key))
+				return NEXT_NONE;
+			continue;
+		}
+
+		for (; offset <= last && page_key(page, offset) == *key; offset = OffsetNumberNext(offset))
+			if (!(pages->skip_dead && ItemIdIsDead(PageGetItemId(page, offset))))
+				add_entries(pages, page_tuple(page, offset));
+		if (offset > last && !P_RIGHTMOST(opaque) && page_key(page, P_HIKEY) == *key)
+			return NEXT_RIGHT;	/* the key may go on there */
+		if (!keyset_after(keys, *key, key))
+			return NEXT_NONE;
+	}
+}
+
+/*
+ * Gives the sink all entries of all keys, in order of keys.  Holds one page at
+ * a time, pinned while the sink runs; can be cancelled between pages.
+ */
+void
+btree_pages_read(BtreePages *pages, KeySet *keys, PageSink sink, void *arg)
+{
+	int64		key;
+	int64		sought;			/* the key that was descended for */
+	BlockNumber block;
+
+	if (!keys->seek(keys, PG_INT64_MIN, &key))
+		return;
+	block = descend(pages, sought = key);
+	while (block != P_NONE)
+	{
+		Buffer		buffer = read_page(pages, block);
+		Page		page = BufferGetPage(buffer);
+		BTPageOpaque opaque = BTPageGetOpaque(page);
+		BlockNumber right = opaque->btpo_next;
+		NextPage	next = NEXT_RIGHT;
+
+		pages->nentries = 0;
+		if (!P_IGNORE(opaque))
+			next = collect(pages, page, keys, &key);
+		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+		if (pages->nentries > 0)
+			sink(arg, pages->entries, pages->nentries);
+		ReleaseBuffer(buffer);
+
+		if (next == NEXT_NONE)
+			return;
+		/* a second descent for a key would come to the same page again */
+		if (next == NEXT_DESCEND && key != sought)
+			block = descend(pages, sought = key);
+		else
+			block = right;
+	}
+}

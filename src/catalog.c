@@ -1,0 +1,153 @@
+/*
+ * catalog.c
+ *		The registry's tables, their indexes, and who may read them how.
+ *
+ * The tables are ordinary tables of the studio, looked up by name at each call:
+ * nothing about them is cached here, so nothing can be out of date.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/nbtree.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/predicate.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+
+#include "assetreg.h"
+#include "btree_pages.h"
+#include "catalog.h"
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(assetreg_require_tables);
+
+static Oid
+relation_oid(const char *relname)
+{
+	Oid			schema = get_namespace_oid("assetreg", true);
+	Oid			relid = OidIsValid(schema) ? get_relname_relid(relname, schema) : InvalidOid;
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"assetreg.%s\" does not exist", relname),
+				 errhint("Run assetreg.setup().")));
+	return relid;
+}
+
+/*
+ * assetreg._require_tables(): raises 55000 where a table is missing, before a
+ * PL/pgSQL function says it less helpfully.
+ */
+Datum
+assetreg_require_tables(PG_FUNCTION_ARGS)
+{
+	static const char *const names[] = {
+		"entity_kinds", "asset_types", "entities", "assets", "asset_hashes", "asset_dependencies", "version_ordinals"
+	};
+
+	for (int i = 0; i < lengthof(names); i++)
+		relation_oid(names[i]);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Opens a table of the registry for reading.  Raises 55000 where it is missing.
+ * The lock is kept to the end of the transaction, as a query's would be.
+ */
+Relation
+catalog_open(const char *relname)
+{
+	return table_open(relation_oid(relname), AccessShareLock);
+}
+
+/*
+ * A column by name; a registry without it was not made by setup().
+ */
+AttrNumber
+catalog_attnum(Relation rel, const char *attname)
+{
+	AttrNumber	attnum = get_attnum(RelationGetRelid(rel), attname);
+
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table \"assetreg.%s\" does not exist",
+						attname, RelationGetRelationName(rel))));
+	return attnum;
+}
+
+/*
+ * May the current user's statement read this table's pages directly, with the
+ * very result of a query?  The gate that all direct reading goes through; who
+ * may not, asks by SQL, which checks column rights and row security itself and
+ * takes the predicate locks of a serializable transaction.
+ */
+bool
+catalog_pages_readable(Relation rel)
+{
+	return assetreg_graph_source != GRAPH_SOURCE_SQL
+		&& rel->rd_rel->relkind == RELKIND_RELATION
+		&& rel->rd_rel->relam == HEAP_TABLE_AM_OID
+		&& RelationIsPermanent(rel)
+		&& !IsolationIsSerializable()
+		&& !snapshots_can_expire()
+		&& pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_SELECT) == ACLCHECK_OK
+		&& check_enable_rls(RelationGetRelid(rel), InvalidOid, true) != RLS_ENABLED;
+}
+
+/*
+ * Is this a whole, valid index on (key, payload, ...) of type bigint in
+ * ascending order, usable by every snapshot of this transaction?
+ */
+static bool
+index_fits(Relation index, AttrNumber key, AttrNumber payload)
+{
+	Form_pg_index form = index->rd_index;
+	HeapTupleData *tuple = index->rd_indextuple;
+
+	return index->rd_rel->relam == BTREE_AM_OID
+		&& form->indisvalid
+		&& !(form->indcheckxmin && !TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), TransactionXmin))
+		&& heap_attisnull(tuple, Anum_pg_index_indpred, NULL)
+		&& form->indkey.values[0] == key
+		&& index->rd_opfamily[0] == INTEGER_BTREE_FAM_OID
+		&& index->rd_opcintype[0] == INT8OID
+		&& index->rd_indoption[0] == 0
+		&& (payload == InvalidAttrNumber
+			|| (form->indnatts > 1 && form->indkey.values[1] == payload
+				&& TupleDescAttr(RelationGetDescr(index), 1)->atttypid == INT8OID));
+}
+
+/*
+ * Opens an index from which key and payload (0: the row's place is enough) can
+ * be read off the pages; NULL where there is none.  Both columns must be
+ * declared NOT NULL, so that an index tuple holds both at fixed places.
+ */
+Relation
+catalog_open_index(Relation rel, AttrNumber key, AttrNumber payload)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	ListCell   *cell;
+
+	if (!TupleDescAttr(desc, key - 1)->attnotnull
+		|| (payload != InvalidAttrNumber && !TupleDescAttr(desc, payload - 1)->attnotnull))
+		return NULL;
+
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (index_fits(index, key, payload) && btree_pages_supported(index))
+			return index;
+		index_close(index, AccessShareLock);
+	}
+	return NULL;
+}

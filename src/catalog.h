@@ -1,0 +1,15 @@
+/*
+ * catalog.h
+ *		The registry's tables, their indexes, and who may read them how.
+ */
+#ifndef ASSETREG_CATALOG_H
+#define ASSETREG_CATALOG_H
+
+#include "utils/rel.h"
+
+extern Relation catalog_open(const char *relname);
+extern AttrNumber catalog_attnum(Relation rel, const char *attname);
+extern bool catalog_pages_readable(Relation rel);
+extern Relation catalog_open_index(Relation rel, AttrNumber key, AttrNumber payload);
+
+#endif							/* ASSETREG_CATALOG_H */

@@ -1,0 +1,36 @@
+/*
+ * compat.h
+ *		The only file that knows server versions.
+ *
+ * Entries carry the upstream name where the meaning is the same, and are sorted.
+ */
+#ifndef ASSETREG_COMPAT_H
+#define ASSETREG_COMPAT_H
+
+#include "utils/snapmgr.h"
+
+#if PG_VERSION_NUM < 150000
+#error "assetreg needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"				/* split off postgres.h in 16 */
+#else
+extern PGDLLEXPORT void _PG_init(void); /* declared by fmgr.h from 16 on */
+#endif
+
+/* 18: PG_MODULE_MAGIC_EXT names the module for pg_get_loaded_modules() */
+#ifdef PG_MODULE_MAGIC_EXT
+#define ASSETREG_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "assetreg", .version = ASSETREG_VERSION)
+#else
+#define ASSETREG_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/* until 16 a snapshot could be too old for a page; 17 removed old_snapshot_threshold */
+#if PG_VERSION_NUM < 170000
+#define snapshots_can_expire() OldSnapshotThresholdActive()
+#else
+#define snapshots_can_expire() false
+#endif
+
+#endif							/* ASSETREG_COMPAT_H */

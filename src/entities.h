@@ -1,0 +1,31 @@
+/*
+ * entities.h
+ *		The rows of entities by id: one interface, two sources.
+ */
+#ifndef ASSETREG_ENTITIES_H
+#define ASSETREG_ENTITIES_H
+
+#include "keyset.h"
+
+/* Valid while the sink runs. */
+typedef struct Entity
+{
+	int64		id;
+	Datum		kind;			/* text */
+	Datum		key;			/* text */
+	Datum		label;			/* text */
+	bool		label_isnull;
+	bool		active;
+} Entity;
+
+typedef void (*EntitySink) (void *arg, const Entity *entity);
+
+typedef struct Entities Entities;
+
+extern Entities *entities_begin(void);
+extern void entities_read(Entities *entities, KeySet *ids, EntitySink sink, void *arg);
+extern void entities_end(Entities *entities);
+
+extern void entities_check_exist(Entities *entities, const int64 *ids, int nids);
+
+#endif							/* ASSETREG_ENTITIES_H */

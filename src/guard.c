@@ -1,0 +1,327 @@
+/*
+ * guard.c
+ *		Delete protection: assets that production needs are not removed unasked.
+ *
+ * A foreign key cannot do this: what counts is whether anything active depends
+ * on an asset through any number of others.  Against a dependent that another
+ * session adds or activates meanwhile, everything that was walked is locked,
+ * and the walk repeated under a fresh snapshot until it finds nothing new: the
+ * foreign keys of a new edge, and an update of an entity, wait for these locks.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
+
+#include "args.h"
+#include "assetreg.h"
+#include "compat.h"
+#include "graph.h"
+#include "sql_rows.h"
+
+PG_FUNCTION_INFO_V1(assetreg_guard_trigger);
+
+/* The detail names so many; the others are counted. */
+#define MAX_NAMED 10
+
+/* A set of ids and the same in order. */
+typedef struct IdList
+{
+	IdSet	   *set;
+	Frontier	ids;
+} IdList;
+
+typedef struct GuardWalk
+{
+	Entities   *entities;
+	KindFilter	asset_types;	/* dependents of these kinds do not protect */
+	bool		may_name;		/* the user sees entities by himself, too */
+	IdList		walked;			/* the assets and what depends on them */
+	int64		nactive;
+	int			nnamed;
+	StringInfoData names;		/* the nearest of them */
+} GuardWalk;
+
+static void
+init_list(IdList *list)
+{
+	list->set = idset_create();
+	frontier_init(&list->ids, list->set);
+}
+
+static void
+check_called_right(FunctionCallInfo fcinfo, TriggerData *trigger)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo)
+		|| !TRIGGER_FIRED_FOR_STATEMENT(trigger->tg_event)
+		|| TRIGGER_FIRED_BY_INSERT(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("_guard_trigger must be fired for each statement of UPDATE, DELETE or TRUNCATE")));
+}
+
+static void
+add_id(void *arg, HeapTuple row, TupleDesc desc)
+{
+	IdList	   *list = arg;
+	bool		isnull;
+
+	idset_add(list->set, &list->ids, DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull)));
+}
+
+/*
+ * The assets that the statement takes away.
+ */
+static void
+removed_assets(TriggerData *trigger, IdList *removed)
+{
+	static SqlRowsQuery deleted = {"SELECT o.id FROM old_rows o"};
+	static SqlRowsQuery updated = {
+		"SELECT n.id FROM new_rows n JOIN old_rows o ON o.id OPERATOR(pg_catalog.=) n.id"
+		" WHERE n.status OPERATOR(pg_catalog.=) 'removed' AND o.status OPERATOR(pg_catalog.<>) 'removed'"
+	};
+	static SqlRowsQuery truncated = {"SELECT a.id FROM assetreg.assets a"};
+
+	init_list(removed);
+	if (SPI_register_trigger_data(trigger) < 0)
+		elog(ERROR, "could not register transition tables");
+	sql_rows_all(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? &updated
+				 : TRIGGER_FIRED_BY_DELETE(trigger->tg_event) ? &deleted : &truncated,
+				 add_id, removed);
+}
+
+static void
+add_type(void *arg, HeapTuple row, TupleDesc desc)
+{
+	KindFilter *types = arg;
+	bool		isnull;
+
+	types->kinds = types->kinds == NULL ? palloc(sizeof(text *))
+		: repalloc(types->kinds, (types->nkinds + 1) * sizeof(text *));
+	types->kinds[types->nkinds++] = DatumGetTextPCopy(SPI_getbinval(row, desc, 1, &isnull));
+}
+
+/*
+ * The trigger runs as the tables' owner and sees everything; names of entities
+ * are given to those only who may read them all.
+ */
+static bool
+user_reads_entities(void)
+{
+	Oid			relid = get_relname_relid("entities", get_namespace_oid("assetreg", false));
+
+	return pg_class_aclcheck(relid, GetOuterUserId(), ACL_SELECT) == ACLCHECK_OK
+		&& check_enable_rls(relid, GetOuterUserId(), true) != RLS_ENABLED;
+}
+
+static void
+note_walked(void *arg, const Entity *entity)
+{
+	GuardWalk  *guard = arg;
+
+	idset_add(guard->walked.set, &guard->walked.ids, entity->id);
+}
+
+static void
+note_dependent(void *arg, const Entity *entity)
+{
+	GuardWalk  *guard = arg;
+
+	note_walked(guard, entity);
+	if (!entity->active || kind_passes(&guard->asset_types, entity->kind))
+		return;
+	guard->nactive++;
+	if (!guard->may_name || guard->nnamed == MAX_NAMED)
+		return;
+	appendStringInfo(&guard->names, "%s%s \"%s\"", guard->nnamed > 0 ? ", " : "", TextDatumGetCString(entity->kind),
+					 TextDatumGetCString(entity->label_isnull ? entity->key : entity->label));
+	guard->nnamed++;
+}
+
+static bool
+note_level(void *arg, int depth, Frontier *frontier)
+{
+	GuardWalk  *guard = arg;
+
+	entities_read(guard->entities, frontier_keys(frontier), note_dependent, guard);
+	return true;
+}
+
+static int64 *
+list_ids(IdList *list, int *nids)
+{
+	KeySet	   *keys = frontier_keys(&list->ids);
+	int64	   *ids = palloc_extended(Max(list->ids.nids, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	int64		id;
+
+	*nids = 0;
+	for (bool more = keys->seek(keys, PG_INT64_MIN, &id); more; more = keyset_after(keys, id, &id))
+		ids[(*nids)++] = id;
+	return ids;
+}
+
+/*
+ * Walks everything that depends on the assets, as it is now.
+ */
+static void
+walk_dependents(GuardWalk *guard, const int64 *assets, int nassets)
+{
+	GraphWalk	walk = {.starts = assets, .nstarts = nassets, .max_depth = NO_MAX_DEPTH, .level = note_level, .arg = guard};
+
+	ArrayKeys	keys;
+
+	init_list(&guard->walked);
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	walk.adjacency = adjacency_begin(EDGES_TO_DEPENDENTS);
+	guard->entities = entities_begin();
+	entities_read(guard->entities, array_keys_init(&keys, assets, nassets), note_walked, guard);
+	graph_walk(&walk);
+	entities_end(guard->entities);
+	adjacency_end(walk.adjacency);
+	PopActiveSnapshot();
+}
+
+static void
+keep_reference(void *arg, const Entity *entity)
+{
+	const char **reference = arg;
+
+	*reference = psprintf("%s/%s", TextDatumGetCString(entity->kind), TextDatumGetCString(entity->key));
+}
+
+/* "asset lora/film-grain@1.2" or "12 assets"; an asset's entity outlives it until the statement's end. */
+static const char *
+describe_assets(const int64 *assets, int nassets)
+{
+	const char *reference = NULL;
+	Entities   *entities;
+	ArrayKeys	keys;
+
+	if (nassets != 1)
+		return psprintf("%d assets", nassets);
+	PushActiveSnapshot(GetLatestSnapshot());
+	entities = entities_begin();
+	entities_read(entities, array_keys_init(&keys, assets, 1), keep_reference, &reference);
+	entities_end(entities);
+	PopActiveSnapshot();
+	return psprintf("asset %s", reference ? reference : "that is gone");
+}
+
+static void
+refuse(GuardWalk *guard, bool update, const int64 *assets, int nassets)
+{
+	const char *them = nassets == 1 ? "it" : "them";
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 update
+			 ? errmsg("cannot set %s to removed because active entities depend on %s", describe_assets(assets, nassets), them)
+			 : errmsg("cannot delete %s because active entities depend on %s", describe_assets(assets, nassets), them),
+			 guard->nnamed == 0
+			 ? errdetail("%lld active entities depend on %s, directly or through others.", (long long) guard->nactive, them)
+			 : guard->nactive > guard->nnamed
+			 ? errdetail("%s and %lld more depend on %s, directly or through others.",
+						 guard->names.data, (long long) (guard->nactive - guard->nnamed), them)
+			 : errdetail("Depending on %s, directly or through others: %s.", them, guard->names.data),
+			 errhint("Move the dependents to another asset, or confirm with SET LOCAL assetreg.confirm_delete = on.")));
+}
+
+/*
+ * Locks the rows of entities, in order of ids.  One that was there and is gone
+ * is looked for again by the next walk; a transaction with a snapshot of its
+ * own cannot lock what that does not show.
+ */
+static void
+lock_entities(IdList *walked, IdList *locked)
+{
+	static SqlRowsQuery query = {
+		"SELECT e.id FROM assetreg.entities e WHERE e.id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY e.id FOR UPDATE",
+		.locks = true
+	};
+
+	init_list(locked);
+	sql_rows_for_ids(&query, frontier_keys(&walked->ids), add_id, locked);
+	if (IsolationUsesXactSnapshot() && locked->ids.nids < walked->ids.nids)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent changes of the dependency graph"),
+				 errhint("Retry the transaction.")));
+}
+
+/* Is everything that was walked locked? */
+static bool
+all_locked(IdList *walked, IdList *locked)
+{
+	KeySet	   *keys = frontier_keys(&walked->ids);
+	int64		id;
+
+	for (bool more = keys->seek(keys, PG_INT64_MIN, &id); more; more = keyset_after(keys, id, &id))
+		if (!idset_contains(locked->set, id))
+			return false;
+	return true;
+}
+
+static void
+guard_assets(bool update, const int64 *assets, int nassets)
+{
+	static SqlRowsQuery types = {"SELECT t.name FROM assetreg.asset_types t"};
+	GuardWalk	guard = {.may_name = user_reads_entities()};
+	IdList		locked;
+
+	sql_rows_all(&types, add_type, &guard.asset_types);
+	initStringInfo(&guard.names);
+	init_list(&locked);
+	for (;;)
+	{
+		walk_dependents(&guard, assets, nassets);
+		if (guard.nactive > 0)
+			refuse(&guard, update, assets, nassets);
+		if (all_locked(&guard.walked, &locked))
+			break;
+		idset_free(locked.set);
+		lock_entities(&guard.walked, &locked);
+		idset_free(guard.walked.set);
+	}
+}
+
+/*
+ * assetreg._guard_trigger(): refuses with 2BP01 a statement that deletes
+ * assets, or sets them to removed, while an active entity that is no asset
+ * depends on one of them; assetreg.confirm_delete lets it pass.  Locks, until
+ * the transaction ends, the entities of the assets and of what depends on
+ * them.
+ */
+Datum
+assetreg_guard_trigger(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	IdList		removed;
+
+	check_called_right(fcinfo, trigger);
+	if (assetreg_confirm_delete)
+		return PointerGetDatum(NULL);
+
+	sql_rows_begin();
+	removed_assets(trigger, &removed);
+	if (removed.ids.nids > 0)
+	{
+		int			nassets;
+		int64	   *assets = list_ids(&removed, &nassets);
+
+		guard_assets(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event), assets, nassets);
+	}
+	sql_rows_end();
+	return PointerGetDatum(NULL);
+}

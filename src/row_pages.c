@@ -1,0 +1,146 @@
+/*
+ * row_pages.c
+ *		A table's rows by keys of an index, each seen as the active snapshot sees it.
+ *
+ * Joins the index's leaf pages (btree_pages.c) with the table: which entries
+ * are rows that the snapshot sees, and what is in them.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/visibilitymap.h"
+#include "executor/executor.h"
+#include "storage/bufmgr.h"
+#include "utils/snapmgr.h"
+
+#include "catalog.h"
+#include "compat.h"
+#include "row_pages.h"
+
+struct RowPages
+{
+	Relation	table;
+	Relation	index;
+	BtreePages *pages;
+	Snapshot	snapshot;
+	IndexFetchTableData *fetch;
+	TupleTableSlot *slot;
+
+	/* what the visibility map said, for the entries of one leaf page */
+	Buffer		vmbuffer;
+	BlockNumber block;
+	bool		all_visible;
+
+	PageSink	sink;
+	void	   *arg;
+};
+
+/*
+ * Begins reading a table of the registry under the active snapshot, which must
+ * stay active; NULL where its pages may not be read by this user and statement,
+ * or where no index serves.  payload may be NULL.  Allocates in the current
+ * memory context.  Raises 55000 where the table is missing.
+ */
+RowPages *
+row_pages_begin(const char *relname, const char *key, const char *payload)
+{
+	Relation	table = catalog_open(relname);
+	Relation	index = NULL;
+	RowPages   *rows;
+
+	if (catalog_pages_readable(table))
+		index = catalog_open_index(table, catalog_attnum(table, key),
+								   payload ? catalog_attnum(table, payload) : InvalidAttrNumber);
+	if (index == NULL)
+	{
+		table_close(table, NoLock);
+		return NULL;
+	}
+
+	rows = palloc0(sizeof(RowPages));
+	rows->table = table;
+	rows->index = index;
+	rows->pages = btree_pages_begin(index, payload != NULL);
+	rows->snapshot = RegisterSnapshot(GetActiveSnapshot());
+	rows->fetch = table_index_fetch_begin(table);
+	rows->slot = table_slot_create(table, NULL);
+	rows->vmbuffer = InvalidBuffer;
+	return rows;
+}
+
+void
+row_pages_end(RowPages *rows)
+{
+	ExecDropSingleTupleTableSlot(rows->slot);
+	table_index_fetch_end(rows->fetch);
+	if (BufferIsValid(rows->vmbuffer))
+		ReleaseBuffer(rows->vmbuffer);
+	UnregisterSnapshot(rows->snapshot);
+	btree_pages_end(rows->pages);
+	index_close(rows->index, NoLock);
+	table_close(rows->table, NoLock);
+	pfree(rows);
+}
+
+Relation
+row_pages_table(RowPages *rows)
+{
+	return rows->table;
+}
+
+/* What the visibility map said holds for the page's entries and no longer. */
+static void
+next_page(void *arg, const PageEntry *entries, int nentries)
+{
+	RowPages   *rows = arg;
+
+	rows->block = InvalidBlockNumber;
+	rows->sink(rows->arg, entries, nentries);
+}
+
+/*
+ * Gives the sink the entries of the keys, visible or not, a leaf page at a time.
+ */
+void
+row_pages_read(RowPages *rows, KeySet *keys, PageSink sink, void *arg)
+{
+	rows->sink = sink;
+	rows->arg = arg;
+	btree_pages_read(rows->pages, keys, next_page, rows);
+}
+
+/*
+ * The row of an entry, valid until the next call; NULL if the snapshot sees
+ * none.  To be called from within the sink.
+ */
+TupleTableSlot *
+row_pages_fetch(RowPages *rows, const PageEntry *entry)
+{
+	ItemPointerData tid = entry->tid;
+	bool		call_again = false;
+
+	if (!table_index_fetch_tuple(rows->fetch, &tid, rows->snapshot, rows->slot, &call_again, NULL))
+		return NULL;
+	return rows->slot;
+}
+
+/*
+ * Does the snapshot see the entry's row?  To be called from within the sink:
+ * as in nodeIndexonlyscan.c, the visibility map is asked after the entry was
+ * read and before its page is unpinned.  A page that is all-visible then has
+ * no row that any snapshot of now could not see.
+ */
+bool
+row_pages_visible(RowPages *rows, const PageEntry *entry)
+{
+	BlockNumber block = ItemPointerGetBlockNumber(&entry->tid);
+
+	if (block != rows->block)
+	{
+		rows->block = block;
+		rows->all_visible = VM_ALL_VISIBLE(rows->table, block, &rows->vmbuffer);
+	}
+	return rows->all_visible || row_pages_fetch(rows, entry) != NULL;
+}
