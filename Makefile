@@ -16,7 +16,9 @@ MODULE_big  = $(EXTENSION)
 OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # The pieces of the install script, in this order.
-SQL_PARTS   = $(sort $(wildcard sql/install/*.sql))
+SQL_PARTS   = sql/install/10_schema.sql sql/install/20_tables.sql sql/install/25_comments.sql \
+              sql/install/30_inventory.sql sql/install/40_graph.sql sql/install/50_guard.sql \
+              sql/install/90_check.sql sql/install/95_setup.sql
 
 DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 DATA        = $(wildcard sql/updates/*.sql sql/released/*.sql)
@@ -61,7 +63,7 @@ include $(PGXS)
 $(DATA_built): $(SQL_PARTS) $(EXTENSION).control Makefile
 	cat $(SQL_PARTS) > $@
 
-# The flags belong to the objects: WERROR, ASSERT or another version must not meet old ones.
+# Flags and the version are compiled in. After a change of WERROR, ASSERT or PG_CONFIG: make clean.
 $(OBJS): Makefile $(EXTENSION).control
 
 -include $(OBJS:.o=.d)

@@ -127,16 +127,6 @@ arg_ids(FunctionCallInfo fcinfo, int argno, const char *name, int *nids)
 }
 
 bool
-same_text(Datum a, Datum b)
-{
-	text	   *left = DatumGetTextPP(a);
-	text	   *right = DatumGetTextPP(b);
-
-	return VARSIZE_ANY_EXHDR(left) == VARSIZE_ANY_EXHDR(right)
-		&& memcmp(VARDATA_ANY(left), VARDATA_ANY(right), VARSIZE_ANY_EXHDR(left)) == 0;
-}
-
-bool
 kind_passes(const KindFilter *filter, Datum kind)
 {
 	for (int i = 0; i < filter->nkinds; i++)

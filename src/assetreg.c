@@ -33,7 +33,6 @@ int			assetreg_graph_source = GRAPH_SOURCE_AUTO;
 
 static const struct config_enum_entry graph_source_options[] = {
 	{"auto", GRAPH_SOURCE_AUTO, false},
-	{"pages", GRAPH_SOURCE_PAGES, false},
 	{"sql", GRAPH_SOURCE_SQL, false},
 	{NULL, 0, false}
 };

@@ -8,7 +8,6 @@
 typedef enum GraphSource
 {
 	GRAPH_SOURCE_AUTO,			/* pages where they may be used, else SQL */
-	GRAPH_SOURCE_PAGES,			/* the same, as long as nothing else is there */
 	GRAPH_SOURCE_SQL
 } GraphSource;
 

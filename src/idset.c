@@ -93,7 +93,7 @@ idset_reserve(IdSet *set, void *old, Size size)
 	return old == NULL ? MemoryContextAllocHuge(set->context, size) : repalloc_huge(old, size);
 }
 
-static IdChunk *
+static inline IdChunk *
 find_chunk(IdSet *set, int64 number)
 {
 	if (set->last == NULL || set->last->number != number)
@@ -242,14 +242,12 @@ frontier_clear(Frontier *frontier)
 	frontier->tag = ++frontier->set->tags;
 }
 
-static int
-compare_chunks(const void *a, const void *b)
-{
-	int64		left = ((const IdBits *) a)->number;
-	int64		right = ((const IdBits *) b)->number;
-
-	return (left > right) - (left < right);
-}
+#define ST_SORT sort_chunks
+#define ST_ELEMENT_TYPE IdBits
+#define ST_COMPARE(a, b) (((a)->number > (b)->number) - ((a)->number < (b)->number))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /*
  * The frontier's ids as keys, from the start.  Nothing may be added after.
@@ -263,7 +261,7 @@ frontier_keys(Frontier *frontier)
 		sorted = frontier->chunks[i - 1].number < frontier->chunks[i].number;
 	if (!sorted)
 	{
-		qsort(frontier->chunks, frontier->nchunks, sizeof(IdBits), compare_chunks);
+		sort_chunks(frontier->chunks, frontier->nchunks);
 		/* the set's slots point elsewhere now */
 		frontier->tag = ++frontier->set->tags;
 	}

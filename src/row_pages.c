@@ -25,13 +25,21 @@ struct RowPages
 	Relation	index;
 	BtreePages *pages;
 	Snapshot	snapshot;
+
+	/* rows that the snapshot has to be asked about */
 	IndexFetchTableData *fetch;
-	TupleTableSlot *slot;
+	TupleTableSlot *fetched;
 
 	/* what the visibility map said, for the entries of one leaf page */
 	Buffer		vmbuffer;
 	BlockNumber block;
 	bool		all_visible;
+
+	/* rows of all-visible pages; the page that was read last stays pinned */
+	Buffer		buffer;
+	BlockNumber buffer_block;
+	HeapTupleData tuple;
+	TupleTableSlot *direct;
 
 	PageSink	sink;
 	void	   *arg;
@@ -65,16 +73,23 @@ row_pages_begin(const char *relname, const char *key, const char *payload)
 	rows->pages = btree_pages_begin(index, payload != NULL);
 	rows->snapshot = RegisterSnapshot(GetActiveSnapshot());
 	rows->fetch = table_index_fetch_begin(table);
-	rows->slot = table_slot_create(table, NULL);
+	rows->fetched = table_slot_create(table, NULL);
+	rows->direct = MakeSingleTupleTableSlot(RelationGetDescr(table), &TTSOpsHeapTuple);
+	rows->tuple.t_tableOid = RelationGetRelid(table);
 	rows->vmbuffer = InvalidBuffer;
+	rows->buffer = InvalidBuffer;
+	rows->buffer_block = InvalidBlockNumber;
 	return rows;
 }
 
 void
 row_pages_end(RowPages *rows)
 {
-	ExecDropSingleTupleTableSlot(rows->slot);
+	ExecDropSingleTupleTableSlot(rows->direct);
+	ExecDropSingleTupleTableSlot(rows->fetched);
 	table_index_fetch_end(rows->fetch);
+	if (BufferIsValid(rows->buffer))
+		ReleaseBuffer(rows->buffer);
 	if (BufferIsValid(rows->vmbuffer))
 		ReleaseBuffer(rows->vmbuffer);
 	UnregisterSnapshot(rows->snapshot);
@@ -112,28 +127,13 @@ row_pages_read(RowPages *rows, KeySet *keys, PageSink sink, void *arg)
 }
 
 /*
- * The row of an entry, valid until the next call; NULL if the snapshot sees
- * none.  To be called from within the sink.
+ * Is the entry's row on a page that is all-visible?  As in
+ * nodeIndexonlyscan.c, the visibility map is asked after the entry was read and
+ * before its page is unpinned.  If the bit is set then, the page has no row
+ * that any snapshot of now could not see.
  */
-TupleTableSlot *
-row_pages_fetch(RowPages *rows, const PageEntry *entry)
-{
-	ItemPointerData tid = entry->tid;
-	bool		call_again = false;
-
-	if (!table_index_fetch_tuple(rows->fetch, &tid, rows->snapshot, rows->slot, &call_again, NULL))
-		return NULL;
-	return rows->slot;
-}
-
-/*
- * Does the snapshot see the entry's row?  To be called from within the sink:
- * as in nodeIndexonlyscan.c, the visibility map is asked after the entry was
- * read and before its page is unpinned.  A page that is all-visible then has
- * no row that any snapshot of now could not see.
- */
-bool
-row_pages_visible(RowPages *rows, const PageEntry *entry)
+static bool
+on_visible_page(RowPages *rows, const PageEntry *entry)
 {
 	BlockNumber block = ItemPointerGetBlockNumber(&entry->tid);
 
@@ -142,5 +142,69 @@ row_pages_visible(RowPages *rows, const PageEntry *entry)
 		rows->block = block;
 		rows->all_visible = VM_ALL_VISIBLE(rows->table, block, &rows->vmbuffer);
 	}
-	return rows->all_visible || row_pages_fetch(rows, entry) != NULL;
+	return rows->all_visible;
+}
+
+static bool
+ask_snapshot(RowPages *rows, const PageEntry *entry)
+{
+	ItemPointerData tid = entry->tid;
+	bool		call_again = false;
+
+	return table_index_fetch_tuple(rows->fetch, &tid, rows->snapshot, rows->fetched, &call_again, NULL);
+}
+
+/*
+ * Does the snapshot see the entry's row?  To be called from within the sink.
+ */
+bool
+row_pages_visible(RowPages *rows, const PageEntry *entry)
+{
+	return on_visible_page(rows, entry) || ask_snapshot(rows, entry);
+}
+
+/*
+ * The row of an entry on an all-visible page.  Its versions of old have been
+ * pruned, so a line pointer leads to it at once or by one redirection.  While
+ * the page is pinned nobody can move it, and what an update of now writes into
+ * it is the header alone, so it is read without the page's lock; that was
+ * taken once, after the page was pinned, as heap_getnextslot does.
+ */
+static TupleTableSlot *
+direct_row(RowPages *rows, const PageEntry *entry)
+{
+	Page		page;
+	ItemId		item;
+
+	if (rows->buffer_block != ItemPointerGetBlockNumber(&entry->tid))
+	{
+		rows->buffer_block = ItemPointerGetBlockNumber(&entry->tid);
+		rows->buffer = ReleaseAndReadBuffer(rows->buffer, rows->table, rows->buffer_block);
+		LockBuffer(rows->buffer, BUFFER_LOCK_SHARE);
+		LockBuffer(rows->buffer, BUFFER_LOCK_UNLOCK);
+	}
+	page = BufferGetPage(rows->buffer);
+	item = PageGetItemId(page, ItemPointerGetOffsetNumber(&entry->tid));
+	if (ItemIdIsRedirected(item))
+		item = PageGetItemId(page, ItemIdGetRedirect(item));
+	if (!ItemIdIsNormal(item))
+		elog(ERROR, "index \"%s\" points to no row of an all-visible page: block %u, item %u",
+			 RelationGetRelationName(rows->index), ItemPointerGetBlockNumber(&entry->tid),
+			 ItemPointerGetOffsetNumber(&entry->tid));
+	rows->tuple.t_data = (HeapTupleHeader) PageGetItem(page, item);
+	rows->tuple.t_len = ItemIdGetLength(item);
+	rows->tuple.t_self = entry->tid;
+	return ExecStoreHeapTuple(&rows->tuple, rows->direct, false);
+}
+
+/*
+ * The row of an entry, valid until the next call; NULL if the snapshot sees
+ * none.  To be called from within the sink.
+ */
+TupleTableSlot *
+row_pages_fetch(RowPages *rows, const PageEntry *entry)
+{
+	if (on_visible_page(rows, entry))
+		return direct_row(rows, entry);
+	return ask_snapshot(rows, entry) ? rows->fetched : NULL;
 }

@@ -71,21 +71,19 @@ put_entity(void *arg, const Entity *entity)
 	put_row(rows->fcinfo, values, nulls);
 }
 
-static int
-compare_found(const void *a, const void *b)
-{
-	int64		left = ((const FoundEntity *) a)->id;
-	int64		right = ((const FoundEntity *) b)->id;
-
-	return (left > right) - (left < right);
-}
+#define ST_SORT sort_found
+#define ST_ELEMENT_TYPE FoundEntity
+#define ST_COMPARE(a, b) (((a)->id > (b)->id) - ((a)->id < (b)->id))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 static void
 put_batch(RowWalk *rows)
 {
 	ArrayKeys	keys;
 
-	qsort(rows->batch, rows->nbatch, sizeof(FoundEntity), compare_found);
+	sort_found(rows->batch, rows->nbatch);
 	for (int i = 0; i < rows->nbatch; i++)
 		rows->ids[i] = rows->batch[i].id;
 	rows->pos = 0;
