@@ -140,23 +140,55 @@ page_key(Page page, OffsetNumber offset)
 }
 
 /*
+ * Where between two items a key should be if keys are spread evenly, as ids
+ * are: every probe of a page costs a cache miss, and halving takes many.
+ */
+static int
+guess_offset(Page page, int low, int high, int64 key)
+{
+	double		low_key = page_key(page, low);
+	double		high_key = page_key(page, high);
+
+	return low + (int) ((key - low_key) / (high_key - low_key) * (high - low));
+}
+
+/*
  * The first item from start on whose key is not less; one past the last item
- * if there is none.  Leaps, as the key is often near.
+ * if there is none.  Often it is start.
  */
 static OffsetNumber
 lower_bound(Page page, OffsetNumber start, OffsetNumber last, int64 key)
 {
-	int			low = start;
-	int			high = start;
-	int			step = 1;
+	int			low = start;	/* everything before it is less */
+	int			high = last;	/* it is not less */
+	int			probe;
 
-	while (high <= last && page_key(page, high) < key)
+	if (start > last || page_key(page, start) >= key)
+		return start;
+	if (page_key(page, last) < key)
+		return last + 1;
+
+	/* leap from the guess until the key is passed, then halve */
+	probe = guess_offset(page, low, high, key);
+	if (page_key(page, probe) < key)
+		for (int step = 1; probe < high && page_key(page, probe) < key; step *= 2)
+		{
+			low = probe + 1;
+			probe += step;
+		}
+	else
+		for (int step = 1; probe > low && page_key(page, probe) >= key; step *= 2)
+		{
+			high = probe;
+			probe -= step;
+		}
+	if (probe > low && probe < high)
 	{
-		low = high + 1;
-		high += step;
-		step *= 2;
+		if (page_key(page, probe) < key)
+			low = probe + 1;
+		else
+			high = probe;
 	}
-	high = Min(high, last + 1);
 	while (low < high)
 	{
 		int			middle = (low + high) / 2;

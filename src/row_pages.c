@@ -165,10 +165,10 @@ row_pages_visible(RowPages *rows, const PageEntry *entry)
 
 /*
  * The row of an entry on an all-visible page.  Its versions of old have been
- * pruned, so a line pointer leads to it at once or by one redirection.  While
- * the page is pinned nobody can move it, and what an update of now writes into
- * it is the header alone, so it is read without the page's lock; that was
- * taken once, after the page was pinned, as heap_getnextslot does.
+ * pruned, so a line pointer leads to it at once or by one redirection.  It is
+ * read without the page's lock: while the page is pinned nobody can move it,
+ * what an update of now writes into it is the header alone, and the version
+ * that was visible to all is not pruned as long as this snapshot is there.
  */
 static TupleTableSlot *
 direct_row(RowPages *rows, const PageEntry *entry)
@@ -180,8 +180,6 @@ direct_row(RowPages *rows, const PageEntry *entry)
 	{
 		rows->buffer_block = ItemPointerGetBlockNumber(&entry->tid);
 		rows->buffer = ReleaseAndReadBuffer(rows->buffer, rows->table, rows->buffer_block);
-		LockBuffer(rows->buffer, BUFFER_LOCK_SHARE);
-		LockBuffer(rows->buffer, BUFFER_LOCK_UNLOCK);
 	}
 	page = BufferGetPage(rows->buffer);
 	item = PageGetItemId(page, ItemPointerGetOffsetNumber(&entry->tid));
