@@ -139,37 +139,49 @@ page_key(Page page, OffsetNumber offset)
 	return *tuple_columns(page_tuple(page, offset));
 }
 
-/*
- * Where between two items a key should be if keys are spread evenly, as ids
- * are: every probe of a page costs a cache miss, and halving takes many.
- */
-static int
-guess_offset(Page page, int low, int high, int64 key)
+/* A leaf page that is being read. */
+typedef struct Leaf
 {
-	double		low_key = page_key(page, low);
-	double		high_key = page_key(page, high);
+	Page		page;
+	bool		rightmost;
+	OffsetNumber last;			/* item */
+	int64		bound;			/* no key is greater */
+} Leaf;
 
-	return low + (int) ((key - low_key) / (high_key - low_key) * (high - low));
+static Leaf
+leaf_of(Page page)
+{
+	Leaf		leaf = {page, P_RIGHTMOST(BTPageGetOpaque(page)), PageGetMaxOffsetNumber(page)};
+
+	if (!leaf.rightmost)
+		leaf.bound = page_key(page, P_HIKEY);
+	else if (leaf.last >= P_HIKEY)
+		leaf.bound = page_key(page, leaf.last);
+	return leaf;
 }
 
 /*
  * The first item from start on whose key is not less; one past the last item
- * if there is none.  Often it is start.
+ * if there is none.  Often it is start.  Otherwise the search begins where the
+ * key should be if keys are spread evenly, as ids are: every probe of a page
+ * costs a cache miss, and halving takes many.
  */
 static OffsetNumber
-lower_bound(Page page, OffsetNumber start, OffsetNumber last, int64 key)
+lower_bound(const Leaf *leaf, OffsetNumber start, int64 key)
 {
+	Page		page = leaf->page;
 	int			low = start;	/* everything before it is less */
-	int			high = last;	/* it is not less */
+	int			high = leaf->last + 1;	/* it is not less, or no item */
 	int			probe;
+	uint64		low_key;		/* differences of keys may not fit an int64 */
 
-	if (start > last || page_key(page, start) >= key)
+	if (start > leaf->last || page_key(page, start) >= key)
 		return start;
-	if (page_key(page, last) < key)
-		return last + 1;
+	if (key > leaf->bound)
+		return leaf->last + 1;
 
-	/* leap from the guess until the key is passed, then halve */
-	probe = guess_offset(page, low, high, key);
+	low_key = page_key(page, start);
+	probe = low + (int) ((double) (key - low_key) / (double) (leaf->bound - low_key) * (leaf->last - low));
 	if (page_key(page, probe) < key)
 		for (int step = 1; probe < high && page_key(page, probe) < key; step *= 2)
 		{
@@ -182,21 +194,15 @@ lower_bound(Page page, OffsetNumber start, OffsetNumber last, int64 key)
 			high = probe;
 			probe -= step;
 		}
-	if (probe > low && probe < high)
+	if (probe < low || probe >= high)
+		probe = (low + high) / 2;
+	while (low < high)
 	{
 		if (page_key(page, probe) < key)
 			low = probe + 1;
 		else
 			high = probe;
-	}
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (page_key(page, middle) < key)
-			low = middle + 1;
-		else
-			high = middle;
+		probe = (low + high) / 2;
 	}
 	return low;
 }
@@ -310,18 +316,17 @@ add_entries(BtreePages *pages, IndexTuple tuple)
 static NextPage
 collect(BtreePages *pages, Page page, KeySet *keys, int64 *key)
 {
-	BTPageOpaque opaque = BTPageGetOpaque(page);
-	OffsetNumber offset = P_FIRSTDATAKEY(opaque);
-	OffsetNumber last = PageGetMaxOffsetNumber(page);
+	Leaf		leaf = leaf_of(page);
+	OffsetNumber offset = P_FIRSTDATAKEY(BTPageGetOpaque(page));
 
 	for (;;)
 	{
-		offset = lower_bound(page, offset, last, *key);
-		if (offset > last)
+		offset = lower_bound(&leaf, offset, *key);
+		if (offset > leaf.last)
 		{
-			if (P_RIGHTMOST(opaque))
+			if (leaf.rightmost)
 				return NEXT_NONE;
-			return *key <= page_key(page, P_HIKEY) ? NEXT_RIGHT : NEXT_DESCEND;
+			return *key <= leaf.bound ? NEXT_RIGHT : NEXT_DESCEND;
 		}
 		if (page_key(page, offset) > *key)
 		{
@@ -330,10 +335,10 @@ collect(BtreePages *pages, Page page, KeySet *keys, int64 *key)
 			continue;
 		}
 
-		for (; offset <= last && page_key(page, offset) == *key; offset = OffsetNumberNext(offset))
+		for (; offset <= leaf.last && page_key(page, offset) == *key; offset = OffsetNumberNext(offset))
 			if (!(pages->skip_dead && ItemIdIsDead(PageGetItemId(page, offset))))
 				add_entries(pages, page_tuple(page, offset));
-		if (offset > last && !P_RIGHTMOST(opaque) && page_key(page, P_HIKEY) == *key)
+		if (offset > leaf.last && !leaf.rightmost && leaf.bound == *key)
 			return NEXT_RIGHT;	/* the key may go on there */
 		if (!keyset_after(keys, *key, key))
 			return NEXT_NONE;

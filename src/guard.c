@@ -69,6 +69,12 @@ check_called_right(FunctionCallInfo fcinfo, TriggerData *trigger)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("_guard_trigger must be fired for each statement of UPDATE, DELETE or TRUNCATE")));
+
+	/* it runs as its owner: on another table it would tell and lock what its user may not */
+	if (RelationGetRelid(trigger->tg_relation) != get_relname_relid("assets", get_namespace_oid("assetreg", true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger function serves table \"assetreg.assets\" only")));
 }
 
 static void

@@ -52,6 +52,17 @@ CREATE FUNCTION assetreg._triggers(OUT relation text, OUT name text, OUT definit
 	$$;
 COMMENT ON FUNCTION assetreg._triggers() IS 'the triggers that the registry''s tables must have';
 
+CREATE FUNCTION assetreg._disabled_constraint_triggers(OUT relation regclass, OUT name name) RETURNS SETOF record
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT g.tgrelid::regclass, g.tgname
+	FROM pg_trigger g
+	WHERE g.tgrelid IN (SELECT to_regclass('assetreg.' || r) FROM unnest(assetreg._relations()) r)
+	  AND g.tgisinternal AND g.tgconstraint <> 0 AND g.tgenabled <> 'O'
+	$$;
+COMMENT ON FUNCTION assetreg._disabled_constraint_triggers() IS 'the triggers of foreign keys that somebody switched off';
+
 CREATE FUNCTION assetreg.setup() RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -196,6 +207,11 @@ BEGIN
 						  WHERE g.tgrelid = to_regclass('assetreg.' || t.relation) AND g.tgname = t.name AND g.tgenabled = 'O')
 	LOOP
 		EXECUTE r.definition;
+	END LOOP;
+	-- DISABLE TRIGGER ALL, and a data-only dump's --disable-triggers, switch foreign keys off, too
+	FOR r IN SELECT t.relation, t.name FROM assetreg._disabled_constraint_triggers() t
+	LOOP
+		EXECUTE format('ALTER TABLE %s ENABLE TRIGGER %I', r.relation, r.name);
 	END LOOP;
 
 	SELECT e.extowner INTO owner FROM pg_extension e WHERE e.extname = 'assetreg';

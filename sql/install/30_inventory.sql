@@ -6,14 +6,33 @@ CREATE FUNCTION assetreg._attribution_trigger() RETURNS trigger
 COMMENT ON FUNCTION assetreg._attribution_trigger() IS
 	'fills who, when and (third argument) last changed; only the table''s owner may state them';
 
+-- Trigger functions that run as their owner serve the table that they were written for and no other.
+CREATE FUNCTION assetreg._check_trigger_table(relid oid, relation text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF $1 IS DISTINCT FROM to_regclass('assetreg.' || $2) THEN
+		RAISE EXCEPTION 'trigger function serves table "assetreg.%" only', $2
+			USING ERRCODE = 'trigger_protocol_violated';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION assetreg._check_trigger_table(oid, text) IS
+	'raises the error for a trigger on a table that its function is not for';
+
 CREATE FUNCTION assetreg._asset_types_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
+	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_types');
 	IF TG_OP = 'DELETE' THEN
 		DELETE FROM assetreg.entity_kinds k WHERE k.name = OLD.name;
 		RETURN NULL;
+	END IF;
+	IF EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = NEW.name) THEN
+		RETURN NEW;  -- the primary key, or ON CONFLICT, deals with it
 	END IF;
 	IF EXISTS (SELECT FROM assetreg.entities e WHERE e.kind = NEW.name) THEN
 		RAISE EXCEPTION 'entity kind "%" is in use and cannot become an asset type', NEW.name
@@ -33,6 +52,7 @@ CREATE FUNCTION assetreg._assets_sync_trigger() RETURNS trigger
 DECLARE
 	asset record;
 BEGIN
+	PERFORM assetreg._check_trigger_table(TG_RELID, 'assets');
 	CASE TG_OP
 	WHEN 'INSERT' THEN
 		INSERT INTO assetreg.entities (id, kind, key, label, active)
@@ -85,20 +105,24 @@ $$;
 COMMENT ON FUNCTION assetreg.asset_ref(bigint) IS 'type/name@version of an asset';
 
 CREATE FUNCTION assetreg._no_such(what text, id bigint) RETURNS void
-	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
 	IF id IS NULL THEN
 		RAISE EXCEPTION '% id must not be null', what USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	IF what = 'asset' AND EXISTS (SELECT FROM assetreg.entities e WHERE e.id = $2) THEN
+		RAISE EXCEPTION 'entity % is not an asset', id USING ERRCODE = 'undefined_object';
+	END IF;
 	RAISE EXCEPTION '% % does not exist', what, id USING ERRCODE = 'undefined_object';
 END
 $$;
 COMMENT ON FUNCTION assetreg._no_such(text, bigint) IS 'raises the error for an id that names nothing';
 
--- An order of versions in which two that both parse compare by semantic version and any other two by registration: a
--- version that does not parse begins an era, within which the others follow by precedence.
+-- Two versions that parse compare by semantic version, any other two by registration.  That alone is no order where one
+-- that does not parse stands between (1.10, then fp8, then 1.2), so such a version begins an era: eras follow each other
+-- by registration, and within one the versions that parse follow it by precedence.
 CREATE FUNCTION assetreg.versions(asset_id bigint) RETURNS SETOF bigint
 	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 	SET search_path = pg_catalog, pg_temp
@@ -243,7 +267,8 @@ BEGIN
 		RETURNING a.id INTO new_id;
 	IF new_id IS NULL THEN
 		SELECT a.* INTO STRICT old FROM assetreg.assets a WHERE a.type = $1 AND a.name = $2 AND a.version = new_version;
-		IF ($5, lower($6)) IS DISTINCT FROM (old.file_size, old.sha256) THEN
+		-- what is not given is not claimed to differ
+		IF coalesce($5, old.file_size) IS DISTINCT FROM old.file_size OR coalesce(lower($6), old.sha256) IS DISTINCT FROM old.sha256 THEN
 			RAISE EXCEPTION 'asset "%/%@%" already exists with other content', $1, $2, new_version
 				USING ERRCODE = 'duplicate_object',
 					  DETAIL = format('Registered: size %s, SHA-256 %s. Given: size %s, SHA-256 %s.',

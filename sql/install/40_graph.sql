@@ -7,6 +7,7 @@ CREATE FUNCTION assetreg._entities_check_trigger() RETURNS trigger
 DECLARE
 	entity record;
 BEGIN
+	PERFORM assetreg._check_trigger_table(TG_RELID, 'entities');
 	IF TG_OP = 'DELETE' THEN
 		SELECT o.kind, o.key INTO entity FROM old_rows o JOIN assetreg.assets a ON a.id = o.id ORDER BY o.id LIMIT 1;
 		IF FOUND THEN

@@ -32,6 +32,12 @@ BEGIN
 			 LEFT JOIN pg_trigger g ON g.tgrelid = to_regclass('assetreg.' || t.relation) AND g.tgname = t.name
 		WHERE g.tgenabled IS DISTINCT FROM 'O';
 	RETURN QUERY
+		SELECT format('foreign key %s on %s', c.conname, t.relation), 'is not enforced: run assetreg.setup()'
+		FROM assetreg._disabled_constraint_triggers() t
+			 JOIN pg_trigger g ON g.tgrelid = t.relation AND g.tgname = t.name
+			 JOIN pg_constraint c ON c.oid = g.tgconstraint
+		GROUP BY c.conname, t.relation;
+	RETURN QUERY
 		SELECT format('constraint %s on assetreg.%s', k.name, k.relation),
 			   CASE WHEN c.oid IS NULL THEN 'is missing' ELSE 'is not valid' END
 		FROM (VALUES ('entity_kinds', 'entity_kinds_pkey'), ('asset_types', 'asset_types_pkey'),
