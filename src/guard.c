@@ -94,8 +94,9 @@ removed_assets(TriggerData *trigger, IdList *removed)
 {
 	static SqlRowsQuery deleted = {"SELECT o.id FROM old_rows o"};
 	static SqlRowsQuery updated = {
-		"SELECT n.id FROM new_rows n JOIN old_rows o ON o.id OPERATOR(pg_catalog.=) n.id"
-		" WHERE n.status OPERATOR(pg_catalog.=) 'removed' AND o.status OPERATOR(pg_catalog.<>) 'removed'"
+		/* no join: the plan is kept, and may have been made for a single row */
+		"SELECT n.id FROM new_rows n WHERE n.status OPERATOR(pg_catalog.=) 'removed'"
+		" EXCEPT SELECT o.id FROM old_rows o WHERE o.status OPERATOR(pg_catalog.=) 'removed'"
 	};
 	static SqlRowsQuery truncated = {"SELECT a.id FROM assetreg.assets a"};
 

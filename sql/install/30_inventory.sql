@@ -45,12 +45,18 @@ $$;
 COMMENT ON FUNCTION assetreg._asset_types_trigger() IS 'an asset type is an entity kind as long as it exists';
 
 -- Runs after the rows of a statement are in place; writes entities as their owner.
+--
+-- A session keeps the plans that it made for its first statement, be that of one row or of a million.  So there is one
+-- plan for all: each row of a transition table looks its partner up in an index.  Two transition tables are not joined,
+-- as they have no index, and what is wrong is found by min(): in hope of a first row for LIMIT 1 the planner would go
+-- through a transition table once for each row of the other side.
 CREATE FUNCTION assetreg._assets_sync_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 	AS $$
 DECLARE
-	asset record;
+	wrong bigint;
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'assets');
 	CASE TG_OP
@@ -62,25 +68,25 @@ BEGIN
 	WHEN 'TRUNCATE' THEN
 		DELETE FROM assetreg.entities e WHERE e.kind IN (SELECT t.name FROM assetreg.asset_types t);
 	WHEN 'UPDATE' THEN
-		IF EXISTS (SELECT FROM old_rows o WHERE NOT EXISTS (SELECT FROM new_rows n WHERE n.id = o.id)) THEN
+		IF EXISTS (SELECT FROM new_rows n LEFT JOIN assetreg.entities e ON e.id = n.id WHERE e.id IS NULL) THEN
 			RAISE EXCEPTION 'the id of an asset cannot be changed' USING ERRCODE = 'invalid_parameter_value';
 		END IF;
-		SELECT o.type, o.name, o.version INTO asset
-		FROM old_rows o JOIN new_rows n ON n.id = o.id
-		WHERE (n.type, n.name, n.version) IS DISTINCT FROM (o.type, o.name, o.version)
-		  AND EXISTS (SELECT FROM assetreg.asset_dependencies d WHERE d.dependency_id = o.id)
-		ORDER BY o.id LIMIT 1;
-		IF FOUND THEN
-			RAISE EXCEPTION 'asset "%/%@%" cannot be renamed because other entities depend on it', asset.type, asset.name, asset.version
+		SELECT min(e.id) INTO wrong
+		FROM new_rows n JOIN assetreg.entities e ON e.id = n.id
+		WHERE (n.type, n.name || '@' || n.version) IS DISTINCT FROM (e.kind, e.key)
+		  AND EXISTS (SELECT FROM assetreg.asset_dependencies d WHERE d.dependency_id = e.id);
+		IF wrong IS NOT NULL THEN
+			RAISE EXCEPTION 'asset "%" cannot be renamed because other entities depend on it',
+					(SELECT e.kind || '/' || e.key FROM assetreg.entities e WHERE e.id = wrong)
 				USING ERRCODE = 'dependent_objects_still_exist',
 					  HINT = 'Register the new type, name or version as an asset of its own and move the dependents there.';
 		END IF;
 		UPDATE assetreg.entities e
 		SET kind = n.type, key = n.name || '@' || n.version, active = n.status = 'active',
-			label = CASE WHEN e.label = o.name || ' ' || o.version THEN n.name || ' ' || n.version ELSE e.label END
-		FROM new_rows n JOIN old_rows o ON o.id = n.id
+			label = CASE WHEN e.label = regexp_replace(e.key, '@([^@]*)$', ' \1') THEN n.name || ' ' || n.version ELSE e.label END
+		FROM new_rows n
 		WHERE e.id = n.id
-		  AND (n.type, n.name, n.version, n.status) IS DISTINCT FROM (o.type, o.name, o.version, o.status);
+		  AND (n.type, n.name || '@' || n.version, n.status = 'active') IS DISTINCT FROM (e.kind, e.key, e.active);
 	END CASE;
 	RETURN NULL;
 END

@@ -1,37 +1,40 @@
 -- The dependency graph: its rules, the ways in, and the walks.
 
+-- For the plans of its queries see _assets_sync_trigger().
 CREATE FUNCTION assetreg._entities_check_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 	AS $$
 DECLARE
-	entity record;
+	wrong bigint;
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'entities');
 	IF TG_OP = 'DELETE' THEN
-		SELECT o.kind, o.key INTO entity FROM old_rows o JOIN assetreg.assets a ON a.id = o.id ORDER BY o.id LIMIT 1;
-		IF FOUND THEN
-			RAISE EXCEPTION 'entity "%/%" belongs to an asset and cannot be deleted by itself', entity.kind, entity.key
+		SELECT min(o.id) INTO wrong FROM old_rows o JOIN assetreg.assets a ON a.id = o.id;
+		IF wrong IS NOT NULL THEN
+			RAISE EXCEPTION 'entity "%" belongs to an asset and cannot be deleted by itself',
+					(SELECT o.kind || '/' || o.key FROM old_rows o WHERE o.id = wrong)
 				USING ERRCODE = 'dependent_objects_still_exist', HINT = 'Delete the asset.';
 		END IF;
 		RETURN NULL;
 	END IF;
 
-	SELECT n.kind, n.key INTO entity
-	FROM new_rows n JOIN assetreg.asset_types t ON t.name = n.kind
-	WHERE NOT EXISTS (SELECT FROM assetreg.assets a WHERE a.id = n.id)
-	ORDER BY n.id LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION 'entity "%/%" is of an asset type but belongs to no asset', entity.kind, entity.key
+	SELECT min(n.id) INTO wrong
+	FROM new_rows n JOIN assetreg.asset_types t ON t.name = n.kind LEFT JOIN assetreg.assets a ON a.id = n.id
+	WHERE a.id IS NULL;
+	IF wrong IS NOT NULL THEN
+		RAISE EXCEPTION 'entity "%" is of an asset type but belongs to no asset',
+				(SELECT n.kind || '/' || n.key FROM new_rows n WHERE n.id = wrong)
 			USING ERRCODE = 'integrity_constraint_violation', HINT = 'Register the asset; its entity comes with it.';
 	END IF;
 
-	SELECT n.kind, n.key INTO entity
+	SELECT min(n.id) INTO wrong
 	FROM new_rows n JOIN assetreg.assets a ON a.id = n.id
-	WHERE (n.kind, n.key, n.active) IS DISTINCT FROM (a.type, a.name || '@' || a.version, a.status = 'active')
-	ORDER BY n.id LIMIT 1;
-	IF FOUND THEN
-		RAISE EXCEPTION 'entity "%/%" belongs to an asset and must agree with it', entity.kind, entity.key
+	WHERE (n.kind, n.key, n.active) IS DISTINCT FROM (a.type, a.name || '@' || a.version, a.status = 'active');
+	IF wrong IS NOT NULL THEN
+		RAISE EXCEPTION 'entity "%" belongs to an asset and must agree with it',
+				(SELECT n.kind || '/' || n.key FROM new_rows n WHERE n.id = wrong)
 			USING ERRCODE = 'integrity_constraint_violation', HINT = 'Change the asset; its entity follows.';
 	END IF;
 	RETURN NULL;
