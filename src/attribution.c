@@ -32,6 +32,12 @@ attribution_actor(void)
 	return GetUserNameFromId(GetSessionUserId(), false);
 }
 
+/* the trigger's arguments */
+enum
+{
+	WHO, WHEN, CHANGED
+};
+
 static void
 check_called_right(FunctionCallInfo fcinfo, TriggerData *trigger)
 {
@@ -39,7 +45,7 @@ check_called_right(FunctionCallInfo fcinfo, TriggerData *trigger)
 		|| !TRIGGER_FIRED_BEFORE(trigger->tg_event)
 		|| !TRIGGER_FIRED_FOR_ROW(trigger->tg_event)
 		|| TRIGGER_FIRED_BY_DELETE(trigger->tg_event)
-		|| trigger->tg_trigger->tgnargs < 2)
+		|| trigger->tg_trigger->tgnargs < 2 || trigger->tg_trigger->tgnargs > 3)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("_attribution_trigger must be fired for each row before INSERT or UPDATE, with two or three arguments")));
@@ -65,9 +71,9 @@ may_state(Relation table)
 }
 
 /*
- * assetreg._attribution_trigger(who, when [, changed]): sets who and when on
- * INSERT and keeps them on UPDATE, unless the table's owner states others; sets
- * changed on UPDATE.
+ * assetreg._attribution_trigger(who, when [, changed]): sets all on INSERT, and
+ * on UPDATE keeps who and when, unless the table's owner states others; sets
+ * changed on UPDATE whatever anybody states.
  */
 Datum
 assetreg_attribution_trigger(PG_FUNCTION_ARGS)
@@ -90,23 +96,18 @@ assetreg_attribution_trigger(PG_FUNCTION_ARGS)
 	row = insert ? trigger->tg_trigtuple : trigger->tg_newtuple;
 	stated = may_state(table);
 
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < trigger->tg_trigger->tgnargs; i++)
 	{
 		columns[n] = column_number(table, trigger->tg_trigger->tgargs[i]);
-		if (stated && !heap_attisnull(row, columns[n], desc))
+		if (stated && !heap_attisnull(row, columns[n], desc) && (insert || i != CHANGED))
 			continue;
-		if (!insert)
-			values[n] = heap_getattr(trigger->tg_trigtuple, columns[n], desc, &nulls[n]);
-		else if (i == 0)
+		if (i == WHO && insert)
 			values[n] = CStringGetTextDatum(attribution_actor());
-		else
+		else if (i == CHANGED || insert)
 			values[n] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+		else
+			values[n] = heap_getattr(trigger->tg_trigtuple, columns[n], desc, &nulls[n]);
 		n++;
-	}
-	if (!insert && trigger->tg_trigger->tgnargs > 2)
-	{
-		columns[n] = column_number(table, trigger->tg_trigger->tgargs[2]);
-		values[n++] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
 	}
 	if (n > 0)
 		row = heap_modify_tuple_by_cols(row, RelationGetDescr(table), n, columns, values, nulls);

@@ -124,6 +124,19 @@ entities_read(Entities *entities, KeySet *ids, EntitySink sink, void *arg)
 		sql_rows_for_ids(&query, ids, sql_entity, entities);
 }
 
+/*
+ * Makes spaces of control characters, which would break the line of a message
+ * or picture; gives the string back.
+ */
+char *
+one_line(char *string)
+{
+	for (char *c = string; *c; c++)
+		if ((unsigned char) *c < ' ' || *c == 0x7f)
+			*c = ' ';
+	return string;
+}
+
 typedef struct ExistCheck
 {
 	const int64 *ids;

@@ -26,6 +26,7 @@ extern Entities *entities_begin(void);
 extern void entities_read(Entities *entities, KeySet *ids, EntitySink sink, void *arg);
 extern void entities_end(Entities *entities);
 
+extern char *one_line(char *string);
 extern void entities_check_exist(Entities *entities, const int64 *ids, int nids);
 
 #endif							/* ASSETREG_ENTITIES_H */

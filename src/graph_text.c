@@ -192,13 +192,13 @@ collect_picture(Picture *picture, int64 id)
  * ----------
  */
 
-/* What people call it; a node that the caller may not see has only its id. */
+/* What people call it, on one line; a node that the caller may not see has only its id. */
 static const char *
 node_title(const GraphNode *node)
 {
 	if (node->kind == NULL)
 		return psprintf("%lld", (long long) node->id);
-	return psprintf("%s %s", node->kind, node->label ? node->label : node->key);
+	return one_line(psprintf("%s %s", node->kind, node->label ? node->label : node->key));
 }
 
 static void
@@ -238,25 +238,24 @@ write_json(Picture *picture, int64 root)
 	appendStringInfoChar(out, '}');
 }
 
+/* A name that dot and mermaid take without quotes, for negative ids, too. */
+static const char *
+node_name(int64 id)
+{
+	return id < 0 ? psprintf("n_%llu", -(unsigned long long) id) : psprintf("n%llu", (unsigned long long) id);
+}
+
 /* A quoted string of dot: only quotes and backslashes mean something in it. */
 static void
 append_dot_string(StringInfo out, const char *text)
 {
 	appendStringInfoChar(out, '"');
 	for (const char *c = text; *c; c++)
-		switch (*c)
-		{
-			case '"':
-			case '\\':
-				appendStringInfoChar(out, '\\');
-				appendStringInfoChar(out, *c);
-				break;
-			case '\n':
-				appendStringInfoString(out, "\\n");
-				break;
-			default:
-				appendStringInfoChar(out, *c);
-		}
+	{
+		if (*c == '"' || *c == '\\')
+			appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, *c);
+	}
 	appendStringInfoChar(out, '"');
 }
 
@@ -270,7 +269,7 @@ write_dot(Picture *picture, int64 root)
 	{
 		const GraphNode *node = &picture->nodes[i];
 
-		appendStringInfo(out, "\tn%lld [label = ", (long long) node->id);
+		appendStringInfo(out, "\t%s [label = ", node_name(node->id));
 		append_dot_string(out, node_title(node));
 		if (node->id == root)
 			appendStringInfoString(out, ", penwidth = 3");
@@ -279,8 +278,8 @@ write_dot(Picture *picture, int64 root)
 		appendStringInfoString(out, "];\n");
 	}
 	for (int i = 0; i < picture->nedges; i++)
-		appendStringInfo(out, "\tn%lld -> n%lld;\n",
-						 (long long) picture->edges[i].dependent, (long long) picture->edges[i].dependency);
+		appendStringInfo(out, "\t%s -> %s;\n",
+						 node_name(picture->edges[i].dependent), node_name(picture->edges[i].dependency));
 	if (picture->cut_by)
 		appendStringInfo(out, "\tcut [label = \"cut short by %s\", shape = plaintext];\n", picture->cut_by);
 	appendStringInfoString(out, "}\n");
@@ -292,8 +291,8 @@ append_mermaid_string(StringInfo out, const char *text)
 {
 	appendStringInfoChar(out, '"');
 	for (const char *c = text; *c; c++)
-		if (strchr("\"#&<>;`\\\n", *c) != NULL)
-			appendStringInfo(out, "#%d;", *c == '\n' ? ' ' : *c);
+		if (strchr("\"#&<>;`\\", *c) != NULL)
+			appendStringInfo(out, "#%d;", *c);
 		else
 			appendStringInfoChar(out, *c);
 	appendStringInfoChar(out, '"');
@@ -309,13 +308,13 @@ write_mermaid(Picture *picture, int64 root)
 	{
 		const GraphNode *node = &picture->nodes[i];
 
-		appendStringInfo(out, "\tn%lld[", (long long) node->id);
+		appendStringInfo(out, "\t%s[", node_name(node->id));
 		append_mermaid_string(out, node_title(node));
 		appendStringInfo(out, "]%s\n", node->id == root ? ":::root" : !node->active ? ":::inactive" : "");
 	}
 	for (int i = 0; i < picture->nedges; i++)
-		appendStringInfo(out, "\tn%lld --> n%lld\n",
-						 (long long) picture->edges[i].dependent, (long long) picture->edges[i].dependency);
+		appendStringInfo(out, "\t%s --> %s\n",
+						 node_name(picture->edges[i].dependent), node_name(picture->edges[i].dependency));
 	if (picture->cut_by)
 		appendStringInfo(out, "\tcut[\"cut short by %s\"]\n", picture->cut_by);
 	appendStringInfoString(out, "\tclassDef root stroke-width:3px\n\tclassDef inactive stroke-dasharray:4\n");
@@ -470,16 +469,35 @@ new_branch(Tree *tree)
 	return branch;
 }
 
+/* Collects the ids of an entity's children in tree->ids; the caller frees tree->found. */
 static void
-push_branch(Tree *tree, int64 id)
+find_children(Tree *tree, int64 id)
 {
-	Branch	   *branch = new_branch(tree);
-	MemoryContext old = MemoryContextSwitchTo(branch->context);
 	ArrayKeys	keys;
 
 	tree->found = idset_create();
 	frontier_init(&tree->ids, tree->found);
 	adjacency_expand(tree->adjacency, array_keys_init(&keys, &id, 1), add_children, tree);
+}
+
+static bool
+has_children(Tree *tree, int64 id)
+{
+	bool		found;
+
+	find_children(tree, id);
+	found = tree->ids.nids > 0;
+	idset_free(tree->found);
+	return found;
+}
+
+static void
+push_branch(Tree *tree, int64 id)
+{
+	Branch	   *branch = new_branch(tree);
+	MemoryContext old = MemoryContextSwitchTo(branch->context);
+
+	find_children(tree, id);
 	entities_read(tree->entities, frontier_keys(&tree->ids), add_child, branch);
 	idset_free(tree->found);
 	idset_add(tree->expanded, NULL, id);
@@ -497,12 +515,19 @@ typedef struct TreeGlyphs
 	const char *ellipsis;
 } TreeGlyphs;
 
-static void
-put_line(Tree *tree, const char *text, bool last)
+static const TreeGlyphs *
+tree_glyphs(void)
 {
 	static const TreeGlyphs utf8 = {"│   ", "├── ", "└── ", "…"};
 	static const TreeGlyphs ascii = {"|   ", "|-- ", "`-- ", "..."};
-	const TreeGlyphs *glyphs = GetDatabaseEncoding() == PG_UTF8 ? &utf8 : &ascii;
+
+	return GetDatabaseEncoding() == PG_UTF8 ? &utf8 : &ascii;
+}
+
+static void
+put_line(Tree *tree, const char *text, bool last)
+{
+	const TreeGlyphs *glyphs = tree_glyphs();
 	StringInfoData line;
 	Datum		value;
 	bool		isnull = false;
@@ -516,26 +541,34 @@ put_line(Tree *tree, const char *text, bool last)
 	}
 	if (tree->nbranches > 1)
 		appendStringInfoString(&line, last ? glyphs->corner : glyphs->fork);
-	if (text != NULL)
-		appendStringInfoString(&line, text);
-	else
-		appendStringInfo(&line, "%s %lld more", glyphs->ellipsis,
-						 (long long) tree->branches[tree->nbranches - 1].nmore);
+	appendStringInfoString(&line, text);
 	value = PointerGetDatum(cstring_to_text_with_len(line.data, line.len));
 	put_row(tree->fcinfo, &value, &isnull);
 	pfree(line.data);
 	pfree(DatumGetPointer(value));
 }
 
-static void
-put_child(Tree *tree, const Branch *branch, const GraphNode *child)
+/*
+ * The line of a branch's next child; says whether its own children come next,
+ * or why they do not.
+ */
+static bool
+put_child(Tree *tree, Branch *branch, int max_depth)
 {
-	char	   *text = psprintf("%s%s%s", node_title(child),
-								child->active ? "" : " (inactive)",
-								idset_contains(tree->parents, child->id) ? " (see above)" : "");
+	const GraphNode *child = &branch->children[branch->next++];
+	bool		shown = idset_contains(tree->expanded, child->id);
+	bool		too_deep = max_depth != NO_MAX_DEPTH && tree->nbranches - 1 >= max_depth;
+	StringInfoData text;
 
-	put_line(tree, text, branch->next == branch->nchildren && branch->nmore == 0);
-	pfree(text);
+	initStringInfo(&text);
+	appendStringInfo(&text, "%s%s", node_title(child), child->active ? "" : " (inactive)");
+	if (idset_contains(tree->parents, child->id))
+		appendStringInfoString(&text, " (see above)");
+	else if (!shown && too_deep && has_children(tree, child->id))
+		appendStringInfo(&text, " %s", tree_glyphs()->ellipsis);
+	put_line(tree, text.data, branch->next == branch->nchildren && branch->nmore == 0);
+	pfree(text.data);
+	return !shown && !too_deep;
 }
 
 /*
@@ -552,17 +585,15 @@ put_tree(Tree *tree, int max_depth)
 		CHECK_FOR_INTERRUPTS();
 		if (branch->next < branch->nchildren)
 		{
-			const GraphNode *child = &branch->children[branch->next++];
-			int			depth = tree->nbranches - 1;
+			int64		child = branch->children[branch->next].id;
 
-			put_child(tree, branch, child);
-			if ((max_depth == NO_MAX_DEPTH || depth < max_depth) && !idset_contains(tree->expanded, child->id))
-				push_branch(tree, child->id);
+			if (put_child(tree, branch, max_depth))
+				push_branch(tree, child);
 		}
 		else
 		{
 			if (branch->nmore > 0)
-				put_line(tree, NULL, true);
+				put_line(tree, psprintf("%s %lld more", tree_glyphs()->ellipsis, (long long) branch->nmore), true);
 			MemoryContextDelete(branch->context);
 			tree->nbranches--;
 		}

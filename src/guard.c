@@ -151,8 +151,8 @@ note_dependent(void *arg, const Entity *entity)
 	guard->nactive++;
 	if (!guard->may_name || guard->nnamed == MAX_NAMED)
 		return;
-	appendStringInfo(&guard->names, "%s%s \"%s\"", guard->nnamed > 0 ? ", " : "", TextDatumGetCString(entity->kind),
-					 TextDatumGetCString(entity->label_isnull ? entity->key : entity->label));
+	appendStringInfo(&guard->names, "%s%s \"%s\"", guard->nnamed > 0 ? ", " : "", one_line(TextDatumGetCString(entity->kind)),
+					 one_line(TextDatumGetCString(entity->label_isnull ? entity->key : entity->label)));
 	guard->nnamed++;
 }
 

@@ -1,5 +1,6 @@
 -- The tables are the studio's: setup() makes or adopts them, and no table, view or sequence is a member of the extension.
 -- Tables use no function or type of the extension; only triggers do, so DROP EXTENSION ... CASCADE leaves every row.
+-- Literals with a backslash are E'': they mean the same whatever standard_conforming_strings is.
 
 CREATE FUNCTION assetreg._require_tables() RETURNS void
 	LANGUAGE c STABLE PARALLEL SAFE
@@ -24,6 +25,8 @@ CREATE FUNCTION assetreg._triggers(OUT relation text, OUT name text, OUT definit
 		 'FOR EACH ROW EXECUTE FUNCTION assetreg._asset_types_trigger()'),
 		('asset_types', 'asset_types_delete_kind', 'AFTER DELETE',
 		 'FOR EACH ROW EXECUTE FUNCTION assetreg._asset_types_trigger()'),
+		('asset_types', 'asset_types_truncate', 'BEFORE TRUNCATE',
+		 'FOR EACH STATEMENT EXECUTE FUNCTION assetreg._asset_types_trigger()'),
 		('assets', 'assets_attribution', 'BEFORE INSERT OR UPDATE',
 		 'FOR EACH ROW EXECUTE FUNCTION assetreg._attribution_trigger(''registered_by'', ''registered_at'', ''updated_at'')'),
 		('assets', 'assets_insert_sync', 'AFTER INSERT',
@@ -74,7 +77,7 @@ BEGIN
 	IF to_regclass('assetreg.entity_kinds') IS NULL THEN
 		CREATE TABLE assetreg.entity_kinds (
 			name text COLLATE "C" CONSTRAINT entity_kinds_pkey PRIMARY KEY
-				CONSTRAINT entity_kinds_name_check CHECK (octet_length(name) BETWEEN 1 AND 100 AND name !~ '[/@\u0001-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]'),
+				CONSTRAINT entity_kinds_name_check CHECK (octet_length(name) BETWEEN 1 AND 100 AND name !~ E'[/@\\u0001-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]'),
 			description text,
 			url_template text
 		);
@@ -126,9 +129,9 @@ BEGIN
 			id bigint CONSTRAINT assets_pkey PRIMARY KEY DEFAULT nextval('assetreg.entities_id_seq'),
 			type text COLLATE "C" NOT NULL CONSTRAINT assets_type_fkey REFERENCES assetreg.asset_types (name),
 			name text NOT NULL
-				CONSTRAINT assets_name_check CHECK (octet_length(name) BETWEEN 1 AND 1000 AND name !~ '[\u0001-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]'),
+				CONSTRAINT assets_name_check CHECK (octet_length(name) BETWEEN 1 AND 1000 AND name !~ E'[\\u0001-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]'),
 			version text NOT NULL
-				CONSTRAINT assets_version_check CHECK (octet_length(version) BETWEEN 1 AND 200 AND version !~ '[/@\u0001-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]'),
+				CONSTRAINT assets_version_check CHECK (octet_length(version) BETWEEN 1 AND 200 AND version !~ E'[/@\\u0001-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]'),
 			status text COLLATE "C" NOT NULL DEFAULT 'active'
 				CONSTRAINT assets_status_check CHECK (status IN ('active', 'deprecated', 'removed')),
 			replaced_by bigint,
@@ -189,8 +192,8 @@ BEGIN
 
 	IF to_regclass('assetreg.version_ordinals') IS NULL THEN
 		CREATE TABLE assetreg.version_ordinals (
-			type text COLLATE "C" NOT NULL,
-			name text NOT NULL,
+			type text COLLATE "C" NOT NULL CONSTRAINT version_ordinals_type_check CHECK (octet_length(type) <= 100),
+			name text NOT NULL CONSTRAINT version_ordinals_name_check CHECK (octet_length(name) <= 1000),
 			last bigint NOT NULL,
 			CONSTRAINT version_ordinals_pkey PRIMARY KEY (type, name)
 		);

@@ -27,7 +27,11 @@ CREATE FUNCTION assetreg._asset_types_trigger() RETURNS trigger
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_types');
-	IF TG_OP = 'DELETE' THEN
+	IF TG_OP = 'TRUNCATE' THEN
+		RAISE EXCEPTION 'cannot truncate table "asset_types"'
+			USING ERRCODE = 'feature_not_supported',
+				  DETAIL = 'Without the types nobody could tell which entities are assets.', HINT = 'Use DELETE.';
+	ELSIF TG_OP = 'DELETE' THEN
 		DELETE FROM assetreg.entity_kinds k WHERE k.name = OLD.name;
 		RETURN NULL;
 	END IF;
@@ -83,7 +87,7 @@ BEGIN
 		END IF;
 		UPDATE assetreg.entities e
 		SET kind = n.type, key = n.name || '@' || n.version, active = n.status = 'active',
-			label = CASE WHEN e.label = regexp_replace(e.key, '@([^@]*)$', ' \1') THEN n.name || ' ' || n.version ELSE e.label END
+			label = CASE WHEN e.label = regexp_replace(e.key, '@([^@]*)$', E' \\1') THEN n.name || ' ' || n.version ELSE e.label END
 		FROM new_rows n
 		WHERE e.id = n.id
 		  AND (n.type, n.name || '@' || n.version, n.status = 'active') IS DISTINCT FROM (e.kind, e.key, e.active);
@@ -216,8 +220,8 @@ CREATE FUNCTION assetreg._derive_version(type text, name text, file_path text) R
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	base_name text := regexp_replace(regexp_replace($3, '^.*[/\\]', ''), '\.[A-Za-z][A-Za-z0-9_]*$', '');
-	found_version text := substring(base_name FROM '(?:^|[-_. ])[vV]([0-9]+(?:\.[0-9]+){0,2})(?![0-9A-Za-z])');
+	base_name text := regexp_replace(regexp_replace($3, E'^.*[/\\\\]', ''), E'\\.[A-Za-z][A-Za-z0-9_]*$', '');
+	found_version text := substring(base_name FROM E'(?:^|[-_. ])[vV]([0-9]+(?:\\.[0-9]+){0,2})(?!\\.?[0-9A-Za-z])');
 	ordinal bigint;
 BEGIN
 	IF found_version IS NOT NULL THEN
