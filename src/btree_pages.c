@@ -43,6 +43,11 @@ struct BtreePages
 	int64		parent_low;		/* it leads to all keys greater than this ... */
 	int64		parent_high;	/* ... and not greater than this */
 
+	/* about what keys the leaf page that it led to last has */
+	bool		guess_valid;
+	int64		guess_low;
+	int64		guess_high;
+
 	int			nentries;
 	PageEntry	entries[MaxTIDsPerBTreePage];
 };
@@ -81,6 +86,7 @@ btree_pages_begin(Relation index, bool read_payload)
 	/* as index_beginscan does: on a standby older snapshots may still see them */
 	pages->skip_dead = !TransactionStartedDuringRecovery();
 	pages->parent_valid = false;
+	pages->guess_valid = false;
 	pages->nentries = 0;
 	return pages;
 }
@@ -145,43 +151,42 @@ typedef struct Leaf
 	Page		page;
 	bool		rightmost;
 	OffsetNumber last;			/* item */
-	int64		bound;			/* no key is greater */
 } Leaf;
 
-static Leaf
-leaf_of(Page page)
+/* No key of the page is greater; to be asked of a page with items or a high key. */
+static inline int64
+leaf_bound(const Leaf *leaf)
 {
-	Leaf		leaf = {page, P_RIGHTMOST(BTPageGetOpaque(page)), PageGetMaxOffsetNumber(page)};
+	return page_key(leaf->page, leaf->rightmost ? leaf->last : P_HIKEY);
+}
 
-	if (!leaf.rightmost)
-		leaf.bound = page_key(page, P_HIKEY);
-	else if (leaf.last >= P_HIKEY)
-		leaf.bound = page_key(page, leaf.last);
-	return leaf;
+/*
+ * Where between two items a key should be if keys are spread evenly, as ids
+ * are.
+ */
+static int
+guess_offset(int first, int last, uint64 low, uint64 high, uint64 key)
+{
+	if (high == low)
+		return first;
+	return first + (int) ((double) (key - low) / (double) (high - low) * (last - first));
 }
 
 /*
  * The first item from start on whose key is not less; one past the last item
- * if there is none.  Often it is start.  Otherwise the search begins where the
- * key should be if keys are spread evenly, as ids are: every probe of a page
- * costs a cache miss, and halving takes many.
+ * if there is none.  Searches on from a guess: every probe of a page costs a
+ * cache miss, and halving alone takes many.
  */
 static OffsetNumber
-lower_bound(const Leaf *leaf, OffsetNumber start, int64 key)
+lower_bound(const Leaf *leaf, OffsetNumber start, int guess, int64 key)
 {
 	Page		page = leaf->page;
 	int			low = start;	/* everything before it is less */
 	int			high = leaf->last + 1;	/* it is not less, or no item */
-	int			probe;
-	uint64		low_key;		/* differences of keys may not fit an int64 */
+	int			probe = Max(low, Min(guess, leaf->last));
 
-	if (start > leaf->last || page_key(page, start) >= key)
+	if (start > leaf->last)
 		return start;
-	if (key > leaf->bound)
-		return leaf->last + 1;
-
-	low_key = page_key(page, start);
-	probe = low + (int) ((double) (key - low_key) / (double) (leaf->bound - low_key) * (leaf->last - low));
 	if (page_key(page, probe) < key)
 		for (int step = 1; probe < high && page_key(page, probe) < key; step *= 2)
 		{
@@ -189,22 +194,51 @@ lower_bound(const Leaf *leaf, OffsetNumber start, int64 key)
 			probe += step;
 		}
 	else
-		for (int step = 1; probe > low && page_key(page, probe) >= key; step *= 2)
+		for (int step = 1; probe >= low && page_key(page, probe) >= key; step *= 2)
 		{
 			high = probe;
 			probe -= step;
 		}
-	if (probe < low || probe >= high)
-		probe = (low + high) / 2;
 	while (low < high)
 	{
+		if (probe < low || probe >= high)
+			probe = (low + high) / 2;
 		if (page_key(page, probe) < key)
 			low = probe + 1;
 		else
 			high = probe;
-		probe = (low + high) / 2;
 	}
 	return low;
+}
+
+/*
+ * The first item of a page to look at; what the parent said of its keys saves
+ * reading them.
+ */
+static OffsetNumber
+first_item(BtreePages *pages, const Leaf *leaf, int64 key)
+{
+	OffsetNumber start = P_FIRSTDATAKEY(BTPageGetOpaque(leaf->page));
+
+	if (!pages->guess_valid)
+		return lower_bound(leaf, start, start, key);
+	pages->guess_valid = false;
+	return lower_bound(leaf, start, guess_offset(start, leaf->last, pages->guess_low, pages->guess_high, key), key);
+}
+
+/*
+ * The same from an item on whose key is less; often it is the next.
+ */
+static OffsetNumber
+next_item(const Leaf *leaf, OffsetNumber item, int64 key)
+{
+	OffsetNumber next = OffsetNumberNext(item);
+
+	if (next > leaf->last || page_key(leaf->page, next) >= key)
+		return next;
+	if (key > leaf_bound(leaf))
+		return leaf->last + 1;
+	return lower_bound(leaf, next, guess_offset(next, leaf->last, page_key(leaf->page, next), leaf_bound(leaf), key), key);
 }
 
 /*
@@ -238,6 +272,12 @@ child_for(BtreePages *pages, Page page, int64 key)
 			low = middle;
 		else
 			high = middle - 1;
+	}
+	pages->guess_valid = low > P_FIRSTDATAKEY(opaque) && low < PageGetMaxOffsetNumber(page);
+	if (pages->guess_valid)
+	{
+		pages->guess_low = page_key(page, low);
+		pages->guess_high = page_key(page, low + 1);
 	}
 	return BTreeTupleGetDownLink(page_tuple(page, low));
 }
@@ -316,29 +356,32 @@ add_entries(BtreePages *pages, IndexTuple tuple)
 static NextPage
 collect(BtreePages *pages, Page page, KeySet *keys, int64 *key)
 {
-	Leaf		leaf = leaf_of(page);
-	OffsetNumber offset = P_FIRSTDATAKEY(BTPageGetOpaque(page));
+	Leaf		leaf = {page, P_RIGHTMOST(BTPageGetOpaque(page)), PageGetMaxOffsetNumber(page)};
+	OffsetNumber item = first_item(pages, &leaf, *key); /* its key is not less */
 
 	for (;;)
 	{
-		offset = lower_bound(&leaf, offset, *key);
-		if (offset > leaf.last)
+		if (item > leaf.last)
 		{
 			if (leaf.rightmost)
 				return NEXT_NONE;
-			return *key <= leaf.bound ? NEXT_RIGHT : NEXT_DESCEND;
+			return *key <= leaf_bound(&leaf) ? NEXT_RIGHT : NEXT_DESCEND;
 		}
-		if (page_key(page, offset) > *key)
+		if (page_key(page, item) > *key)
 		{
-			if (!keys->seek(keys, page_key(page, offset), key))
+			if (!keys->seek(keys, page_key(page, item), key))
 				return NEXT_NONE;
+		}
+		if (page_key(page, item) < *key)
+		{
+			item = next_item(&leaf, item, *key);
 			continue;
 		}
 
-		for (; offset <= leaf.last && page_key(page, offset) == *key; offset = OffsetNumberNext(offset))
-			if (!(pages->skip_dead && ItemIdIsDead(PageGetItemId(page, offset))))
-				add_entries(pages, page_tuple(page, offset));
-		if (offset > leaf.last && !leaf.rightmost && leaf.bound == *key)
+		for (; item <= leaf.last && page_key(page, item) == *key; item = OffsetNumberNext(item))
+			if (!(pages->skip_dead && ItemIdIsDead(PageGetItemId(page, item))))
+				add_entries(pages, page_tuple(page, item));
+		if (item > leaf.last && !leaf.rightmost && leaf_bound(&leaf) == *key)
 			return NEXT_RIGHT;	/* the key may go on there */
 		if (!keyset_after(keys, *key, key))
 			return NEXT_NONE;

@@ -1,6 +1,6 @@
 -- Is the registry whole?
 CREATE FUNCTION assetreg.check_registry() RETURNS TABLE (object text, problem text)
-	LANGUAGE plpgsql STABLE ROWS 10
+	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 #variable_conflict use_column

@@ -54,7 +54,7 @@ CREATE FUNCTION copy_edges() RETURNS void LANGUAGE plpgsql AS \$\$
 BEGIN
 	DELETE FROM assetreg.asset_dependencies WHERE source = 'copied';
 	COPY assetreg.asset_dependencies (dependent_id, dependency_id, source) FROM '$edges';
-EXCEPTION WHEN unique_violation THEN
+EXCEPTION WHEN foreign_key_violation OR unique_violation THEN
 	NULL;
 END \$\$;
 SQL

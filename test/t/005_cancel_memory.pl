@@ -57,6 +57,33 @@ SQL
 	}
 }
 
+# In the midst of one call, too: it takes less time than one that is let run. The best of several, as machines
+# are busy with other things at times.
+for my $call ("where_used($step)", "dependencies_of($last)", 'dependency_cycles()')
+{
+	my %best;
+	for my $timeout ((0, 5) x 7)
+	{
+		my ($status, $out, $error) = $node->psql('postgres', <<"SQL");
+SELECT count(*) FROM assetreg.$call;
+SET statement_timeout = $timeout;
+DO \$\$
+DECLARE
+	began timestamptz := clock_timestamp();
+BEGIN
+	PERFORM count(*) FROM assetreg.$call;
+	RAISE NOTICE 'took: %', extract(epoch FROM clock_timestamp() - began);
+EXCEPTION WHEN query_canceled THEN
+	RAISE NOTICE 'took: %', extract(epoch FROM clock_timestamp() - began);
+END \$\$;
+SQL
+		# it may have been cancelled before it began
+		my ($took) = $error =~ /took: ([0-9.]+)/ or next;
+		$best{$timeout} = $took if !defined $best{$timeout} || $took < $best{$timeout};
+	}
+	cmp_ok($best{5}, '<', 0.6 * $best{0}, sprintf('%s: %.0f ms, cancelled after %.0f ms', $call, 1000 * $best{0}, 1000 * $best{5}));
+}
+
 # --- out of memory ----------------------------------------------------------------------------------
 
 for my $call ("assetreg.where_used($step)", "assetreg.dependencies_of($last)", "assetreg.dependents(ARRAY[$step])", "assetreg.impact($step)",
@@ -84,14 +111,17 @@ SELECT assetreg.register_asset('lora', 'a', i::text, NULL, i, encode(sha256(i::t
 INSERT INTO assetreg.entities (kind, key) SELECT 'scene', i FROM generate_series(1, 20) i;
 INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) SELECT 5 + i, 1 + i * 3 % (5 + i - 1) FROM generate_series(1, 20) i;
 INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) VALUES (10, 20), (20, 10);
+-- in PL/pgSQL, so that it is asked each time and not once a statement
+CREATE FUNCTION used() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT sum(used_bytes) FROM pg_backend_memory_contexts); END';
 SQL
 my $session = $node->background_psql('small');
 my $files = sub {
 	return -d '/proc/self/fd' ? $session->query_safe(q{SELECT count(*) FROM pg_ls_dir('/proc/' || pg_backend_pid() || '/fd')}) : 0;
 };
 
-# Ten thousand calls in one statement: what each left would be there until its end. `one` is 1, and makes the
-# executor call again for each row.
+# Ten thousand calls in one statement leave nothing after it, and no more while it runs than what PostgreSQL
+# itself does for each call of such a function: a description of the result's columns. `one` is 1, and makes
+# the executor call again for each row.
 for my $call ('where_used(one)', q{where_used(i % 5 + 1, 2, ARRAY['scene'], true, true)}, 'dependencies_of(20 * one)', 'dependents(ARRAY[one, 2])',
 	'dependent_count(one)', 'dependent_count(one, true)', 'dependent_count(one, true, true)', 'impact(one)', 'dependency_paths(one, 20, 5)',
 	'dependency_graph(one)', q{dependency_graph(20 * one, 'dot', 'dependencies')}, q{dependency_graph(one, 'mermaid')}, 'dependency_tree(one)',
@@ -104,24 +134,34 @@ for my $call ('where_used(one)', q{where_used(i % 5 + 1, 2, ARRAY['scene'], true
 		my $calls = $source eq 'auto' ? 10000 : 1000;
 		my $from = $call =~ /LIMIT/ ? "LATERAL (SELECT assetreg.$call) c" : "assetreg.$call";
 		$session->query_safe("SET assetreg.graph_source = $source");
-		my $grown = $session->query_safe(<<"SQL");
-SELECT CASE WHEN sum(n) >= $calls THEN max(bytes) - min(bytes) END
-FROM (SELECT (SELECT count(*) FROM (SELECT i / i) o (one), $from) AS n,
-			 CASE WHEN i % ($calls / 5) = $calls / 10 THEN (SELECT sum(used_bytes) FROM pg_backend_memory_contexts WHERE i > 0) END AS bytes
-	  FROM generate_series(1, $calls) i) c
+		my $statement = sub {
+			my ($times) = @_;
+			return $session->query_safe(<<"SQL");
+SELECT CASE WHEN sum(n) >= $times THEN max(bytes) - min(bytes) END
+FROM (SELECT (SELECT count(*) FROM (SELECT i / i) o (one), $from) AS n, CASE WHEN i % ($times / 5) = $times / 10 THEN used() END AS bytes
+	  FROM generate_series(1, $times) i) c
 SQL
-		cmp_ok($grown, '<', 5 * $calls, "$source: $call keeps no memory");
+		};
+		$statement->(10);
+		my $before = $session->query_safe('SELECT used()');
+		cmp_ok($statement->($calls), '<', 1000 * $calls, "$source: $call needs no more memory each time");
+		cmp_ok($session->query_safe('SELECT used()') - $before, '<', 10000, "$source: and keeps none");
 	}
 }
 
-# And errors, each in a subtransaction of its own. What the first ones load, catalogs and plans, stays.
+# And errors, each in a subtransaction of its own, some of them in the midst of a walk that exceeds work_mem.
+# What the first ones load, catalogs and plans, stays.
 $session->query_safe(<<'SQL');
+INSERT INTO assetreg.entities (id, kind, key) SELECT i * 1024, 'scene', 'far ' || i FROM generate_series(1, 1500) i;
+INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) SELECT i * 1024, 25 FROM generate_series(1, 1500) i;
+SET work_mem = '64kB';
 CREATE FUNCTION fail(times int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
 	call text;
 	failures int := 0;
 BEGIN
-	FOREACH call IN ARRAY ARRAY['where_used(-1)', 'where_used(NULL)', 'where_used(1, -1)', 'where_used(1, 1, ARRAY[''no''])', 'dependencies_of(-1)',
+	FOREACH call IN ARRAY ARRAY['where_used(25)', 'dependents(ARRAY[25])', 'dependent_count(25, true)',
+		'impact(25)', 'dependency_cycles()', 'where_used(-1)', 'where_used(NULL)', 'where_used(1, -1)', 'where_used(1, 1, ARRAY[''no''])', 'dependencies_of(-1)',
 		'dependents(ARRAY[1, -1])', 'dependents(NULL)', 'dependent_count(-1)', 'impact(-1)', 'dependency_paths(1, -1)', 'dependency_paths(1, 2, 0)',
 		'dependency_graph(1, ''no'')', 'dependency_graph(-1)', 'dependency_tree(1, ''no'')', 'asset_ref(-1)', 'asset_id(''no'')', 'asset_id(NULL)',
 		'versions(-1)', 'entity_id(''no'', ''no'')'] LOOP
@@ -136,16 +176,16 @@ BEGIN
 	RETURN failures;
 END $$
 SQL
-my $memory = q{SELECT sum(used_bytes) FROM pg_backend_memory_contexts};
+my $memory = 'SELECT used()';
 for my $source ('auto', 'sql')
 {
 	$session->query_safe("SET assetreg.graph_source = $source");
 	$session->query_safe('SELECT fail(10)');
 	$session->query_safe($memory);
 	my ($files_before, $memory_before) = ($files->(), $session->query_safe($memory));
-	is($session->query_safe('SELECT fail(1000)'), 19000, "$source: 19,000 calls fail");
+	is($session->query_safe('SELECT fail(500)'), 24 * 500, "$source: every call fails");
 	cmp_ok($session->query_safe($memory) - $memory_before, '<', 20000, "$source: and keep no memory");
-	is($files->(), $files_before, "$source: nor files");
+	cmp_ok($files->(), '<=', $files_before, "$source: nor files");
 }
 $session->quit;
 

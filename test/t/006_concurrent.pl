@@ -31,6 +31,7 @@ torture($seconds,
 	[ 'writers', $connstr, [qw(-c 3 -j 1)], 'SELECT change_edges();', 'SELECT change_entities();', 'SELECT copy_edges();',
 		"BEGIN;\nSELECT copy_edges();\nSELECT change_entities();\nROLLBACK;",
 		"BEGIN;\nSAVEPOINT a;\nSELECT change_edges();\nROLLBACK TO a;\nSELECT change_edges();\nSAVEPOINT b;\nSELECT change_edges();\nCOMMIT;" ],
+	[ 'vacuum', $connstr, [], "VACUUM assetreg.asset_dependencies, assetreg.entities;\n\\sleep 50 ms\n" ],
 	[ 'maintenance', $connstr, [], join "\\sleep 100 ms\n", map { "$_;\n" }
 		'VACUUM assetreg.asset_dependencies, assetreg.entities', 'REINDEX INDEX CONCURRENTLY assetreg.asset_dependencies_pkey',
 		'VACUUM (FREEZE) assetreg.asset_dependencies, assetreg.entities', 'VACUUM (INDEX_CLEANUP off) assetreg.asset_dependencies',
