@@ -233,6 +233,14 @@ SELECT * FROM assetreg.check_registry();
 SELECT assetreg.setup();
 SELECT * FROM assetreg.check_registry();
 
+-- Foreign keys that were switched off, as a data-only dump does, too.
+ALTER TABLE assetreg.asset_dependencies DISABLE TRIGGER ALL;
+ALTER TABLE assetreg.entities DISABLE TRIGGER USER;
+SELECT * FROM assetreg.check_registry() ORDER BY object;
+SELECT assetreg.setup();
+SELECT * FROM assetreg.check_registry();
+INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) VALUES (:scene, 4711);
+
 -- A table that became a member or somebody else's is found and put right.
 ALTER EXTENSION assetreg ADD TABLE assetreg.assets;
 ALTER TABLE assetreg.entities OWNER TO regress_assetreg_squatter;

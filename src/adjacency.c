@@ -46,13 +46,14 @@ struct Adjacency
 Adjacency *
 adjacency_begin(EdgeDirection direction)
 {
+	static const char *const columns[][2] = {
+		[EDGES_TO_DEPENDENTS] = {"dependency_id", "dependent_id"},
+		[EDGES_TO_DEPENDENCIES] = {"dependent_id", "dependency_id"}
+	};
 	Adjacency  *adjacency = palloc(sizeof(Adjacency));
-	bool		up = direction == EDGES_TO_DEPENDENTS;
 
 	adjacency->direction = direction;
-	adjacency->pages = row_pages_begin("asset_dependencies",
-									   up ? "dependency_id" : "dependent_id",
-									   up ? "dependent_id" : "dependency_id");
+	adjacency->pages = row_pages_begin("asset_dependencies", columns[direction], 2, PAYLOAD_ID);
 	if (adjacency->pages == NULL)
 		sql_rows_begin();
 	return adjacency;
@@ -82,7 +83,7 @@ page_edges(void *arg, const PageEntry *entries, int nentries)
 			n = 0;
 		}
 		if (row_pages_visible(adjacency->pages, &entries[i]))
-			adjacency->neighbours[n++] = entries[i].payload;
+			adjacency->neighbours[n++] = entries[i].payload.id;
 	}
 	if (n > 0)
 		adjacency->sink(adjacency->arg, entries[nentries - 1].key, adjacency->neighbours, n);

@@ -34,7 +34,7 @@
 struct BtreePages
 {
 	Relation	index;
-	bool		read_payload;
+	PagePayload payload;
 	bool		skip_dead;		/* killed entries are dead to this snapshot, too */
 
 	/* a copy of the page above the leaves that was used last */
@@ -50,6 +50,8 @@ struct BtreePages
 
 	int			nentries;
 	PageEntry	entries[MaxTIDsPerBTreePage];
+	int			ndata;
+	PGAlignedBlock data;		/* of the entries, where it is wanted */
 };
 
 /* Where to go when a page has been read. */
@@ -77,12 +79,12 @@ read_page(BtreePages *pages, BlockNumber block)
  * open, and an MVCC snapshot registered from before this call until the end.
  */
 BtreePages *
-btree_pages_begin(Relation index, bool read_payload)
+btree_pages_begin(Relation index, PagePayload payload)
 {
 	BtreePages *pages = palloc(sizeof(BtreePages));
 
 	pages->index = index;
-	pages->read_payload = read_payload;
+	pages->payload = payload;
 	/* as index_beginscan does: on a standby older snapshots may still see them */
 	pages->skip_dead = !TransactionStartedDuringRecovery();
 	pages->parent_valid = false;
@@ -332,20 +334,38 @@ descend(BtreePages *pages, int64 key)
 	return block;
 }
 
+/*
+ * A copy of what a tuple holds after its first column, aligned as there.  The
+ * tuples of a page are never more than a page.
+ */
+static const char *
+copy_data(BtreePages *pages, IndexTuple tuple)
+{
+	char	   *copy = pages->data.data + pages->ndata;
+	Size		offset = IndexInfoFindDataOffset(tuple->t_info) + sizeof(int64);
+	Size		size = (BTreeTupleIsPosting(tuple) ? BTreeTupleGetPostingOffset(tuple) : IndexTupleSize(tuple)) - offset;
+
+	memcpy(copy, (char *) tuple + offset, size);
+	pages->ndata += MAXALIGN(size);
+	return copy;
+}
+
 static void
 add_entries(BtreePages *pages, IndexTuple tuple)
 {
 	const int64 *columns = tuple_columns(tuple);
 	bool		posting = BTreeTupleIsPosting(tuple);
 	int			ntids = posting ? BTreeTupleGetNPosting(tuple) : 1;
+	PageEntry	entry = {.key = columns[0]};
 
+	if (pages->payload == PAYLOAD_ID)
+		entry.payload.id = columns[1];
+	else if (pages->payload == PAYLOAD_DATA)
+		entry.payload.data = copy_data(pages, tuple);
 	for (int i = 0; i < ntids; i++)
 	{
-		PageEntry  *entry = &pages->entries[pages->nentries++];
-
-		entry->key = columns[0];
-		entry->payload = pages->read_payload ? columns[1] : 0;
-		entry->tid = posting ? *BTreeTupleGetPostingN(tuple, i) : tuple->t_tid;
+		entry.tid = posting ? *BTreeTupleGetPostingN(tuple, i) : tuple->t_tid;
+		pages->entries[pages->nentries++] = entry;
 	}
 }
 
@@ -411,6 +431,7 @@ btree_pages_read(BtreePages *pages, KeySet *keys, PageSink sink, void *arg)
 		NextPage	next = NEXT_RIGHT;
 
 		pages->nentries = 0;
+		pages->ndata = 0;
 		if (!P_IGNORE(opaque))
 			next = collect(pages, page, keys, &key);
 		LockBuffer(buffer, BUFFER_LOCK_UNLOCK);

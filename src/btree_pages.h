@@ -10,10 +10,22 @@
 
 #include "keyset.h"
 
+/* How much of an entry is wanted beside its key. */
+typedef enum PagePayload
+{
+	PAYLOAD_NONE,
+	PAYLOAD_ID,					/* the second column, a bigint */
+	PAYLOAD_DATA				/* all columns but the first, as they are in the index */
+} PagePayload;
+
 typedef struct PageEntry
 {
 	int64		key;
-	int64		payload;		/* second column, where the scan reads it */
+	union
+	{
+		int64		id;
+		const char *data;		/* a copy, valid while the sink runs */
+	}			payload;
 	ItemPointerData tid;		/* of the table's row, visible or not */
 } PageEntry;
 
@@ -27,7 +39,7 @@ typedef void (*PageSink) (void *arg, const PageEntry *entries, int nentries);
 typedef struct BtreePages BtreePages;
 
 extern bool btree_pages_supported(Relation index);
-extern BtreePages *btree_pages_begin(Relation index, bool read_payload);
+extern BtreePages *btree_pages_begin(Relation index, PagePayload payload);
 extern void btree_pages_read(BtreePages *pages, KeySet *keys, PageSink sink, void *arg);
 extern void btree_pages_end(BtreePages *pages);
 

@@ -95,6 +95,7 @@ catalog_pages_readable(Relation rel)
 {
 	return assetreg_graph_source != GRAPH_SOURCE_SQL
 		&& rel->rd_rel->relkind == RELKIND_RELATION
+		&& !rel->rd_rel->relhassubclass
 		&& rel->rd_rel->relam == HEAP_TABLE_AM_OID
 		&& RelationIsPermanent(rel)
 		&& !IsolationIsSerializable()
@@ -104,48 +105,49 @@ catalog_pages_readable(Relation rel)
 }
 
 /*
- * Is this a whole, valid index on (key, payload, ...) of type bigint in
- * ascending order, usable by every snapshot of this transaction?
+ * Is this a whole, valid index with these columns in front, the first of type
+ * bigint in ascending order, usable by every snapshot of this transaction?
  */
 static bool
-index_fits(Relation index, AttrNumber key, AttrNumber payload)
+index_fits(Relation index, const AttrNumber *columns, int ncolumns)
 {
 	Form_pg_index form = index->rd_index;
 	HeapTupleData *tuple = index->rd_indextuple;
 
-	return index->rd_rel->relam == BTREE_AM_OID
-		&& form->indisvalid
-		&& !(form->indcheckxmin && !TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), TransactionXmin))
-		&& heap_attisnull(tuple, Anum_pg_index_indpred, NULL)
-		&& form->indkey.values[0] == key
-		&& index->rd_opfamily[0] == INTEGER_BTREE_FAM_OID
-		&& index->rd_opcintype[0] == INT8OID
-		&& index->rd_indoption[0] == 0
-		&& (payload == InvalidAttrNumber
-			|| (form->indnatts > 1 && form->indkey.values[1] == payload
-				&& TupleDescAttr(RelationGetDescr(index), 1)->atttypid == INT8OID));
+	if (index->rd_rel->relam != BTREE_AM_OID
+		|| !form->indisvalid
+		|| (form->indcheckxmin && !TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), TransactionXmin))
+		|| !heap_attisnull(tuple, Anum_pg_index_indpred, NULL)
+		|| index->rd_opfamily[0] != INTEGER_BTREE_FAM_OID
+		|| index->rd_opcintype[0] != INT8OID
+		|| index->rd_indoption[0] != 0
+		|| form->indnatts < ncolumns)
+		return false;
+	for (int i = 0; i < ncolumns; i++)
+		if (form->indkey.values[i] != columns[i])
+			return false;
+	return true;
 }
 
 /*
- * Opens an index from which key and payload (0: the row's place is enough) can
- * be read off the pages; NULL where there is none.  Both columns must be
- * declared NOT NULL, so that an index tuple holds both at fixed places.
+ * Opens an index from whose pages these columns can be read; NULL where there
+ * is none.  All must be declared NOT NULL, so that an index tuple has no bitmap
+ * of nulls and holds them one after the other.
  */
 Relation
-catalog_open_index(Relation rel, AttrNumber key, AttrNumber payload)
+catalog_open_index(Relation rel, const AttrNumber *columns, int ncolumns)
 {
-	TupleDesc	desc = RelationGetDescr(rel);
 	ListCell   *cell;
 
-	if (!TupleDescAttr(desc, key - 1)->attnotnull
-		|| (payload != InvalidAttrNumber && !TupleDescAttr(desc, payload - 1)->attnotnull))
-		return NULL;
+	for (int i = 0; i < ncolumns; i++)
+		if (!TupleDescAttr(RelationGetDescr(rel), columns[i] - 1)->attnotnull)
+			return NULL;
 
 	foreach(cell, RelationGetIndexList(rel))
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
 
-		if (index_fits(index, key, payload) && btree_pages_supported(index))
+		if (index_fits(index, columns, ncolumns) && btree_pages_supported(index))
 			return index;
 		index_close(index, AccessShareLock);
 	}

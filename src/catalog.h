@@ -10,6 +10,6 @@
 extern Relation catalog_open(const char *relname);
 extern AttrNumber catalog_attnum(Relation rel, const char *attname);
 extern bool catalog_pages_readable(Relation rel);
-extern Relation catalog_open_index(Relation rel, AttrNumber key, AttrNumber payload);
+extern Relation catalog_open_index(Relation rel, const AttrNumber *columns, int ncolumns);
 
 #endif							/* ASSETREG_CATALOG_H */

@@ -18,13 +18,14 @@
 
 enum
 {
-	COLUMN_ID, COLUMN_KIND, COLUMN_KEY, COLUMN_LABEL, COLUMN_ACTIVE,
+	COLUMN_ID, COLUMN_KIND, COLUMN_ACTIVE, COLUMN_KEY, COLUMN_LABEL,
 	NCOLUMNS
 };
 
 struct Entities
 {
 	RowPages   *pages;			/* NULL: the source is SQL */
+	bool		from_index;		/* kind and active are in the index, and that will do */
 	AttrNumber	columns[NCOLUMNS];
 	AttrNumber	last_column;
 
@@ -34,15 +35,19 @@ struct Entities
 
 /*
  * Begins to read entities under the active snapshot; the same rules as for
- * adjacency_begin().
+ * adjacency_begin().  Without names the index may hold all that is wanted.
  */
 Entities *
-entities_begin(void)
+entities_begin(bool names)
 {
-	static const char *const names[NCOLUMNS] = {"id", "kind", "key", "label", "active"};
+	static const char *const columns[NCOLUMNS] = {"id", "kind", "active", "key", "label"};
 	Entities   *entities = palloc0(sizeof(Entities));
 
-	entities->pages = row_pages_begin("entities", "id", NULL);
+	if (!names)
+		entities->pages = row_pages_begin("entities", columns, COLUMN_ACTIVE + 1, PAYLOAD_DATA);
+	entities->from_index = entities->pages != NULL;
+	if (entities->pages == NULL)
+		entities->pages = row_pages_begin("entities", columns, 1, PAYLOAD_NONE);
 	if (entities->pages == NULL)
 	{
 		sql_rows_begin();
@@ -50,7 +55,7 @@ entities_begin(void)
 	}
 	for (int i = 0; i < NCOLUMNS; i++)
 	{
-		entities->columns[i] = catalog_attnum(row_pages_table(entities->pages), names[i]);
+		entities->columns[i] = catalog_attnum(row_pages_table(entities->pages), columns[i]);
 		entities->last_column = Max(entities->last_column, entities->columns[i]);
 	}
 	return entities;
@@ -66,28 +71,50 @@ entities_end(Entities *entities)
 	pfree(entities);
 }
 
+/*
+ * An entity as the index has it: kind is a text of at most a hundred bytes, so
+ * with a short header and not compressed, and active is the byte after it.
+ */
+static void
+index_entity(Entities *entities, const PageEntry *entry)
+{
+	Entity		entity = {.id = entry->key, .kind = PointerGetDatum(entry->payload.data)};
+
+	if (!row_pages_visible(entities->pages, entry))
+		return;
+	entity.active = entry->payload.data[VARSIZE_ANY(entry->payload.data)] != 0;
+	entities->sink(entities->arg, &entity);
+}
+
+static void
+row_entity(Entities *entities, const PageEntry *entry)
+{
+	TupleTableSlot *slot = row_pages_fetch(entities->pages, entry);
+	const AttrNumber *columns = entities->columns;
+	Entity		entity;
+
+	if (slot == NULL)
+		return;
+	slot_getsomeattrs(slot, entities->last_column);
+	entity.id = entry->key;
+	entity.kind = slot->tts_values[columns[COLUMN_KIND] - 1];
+	entity.active = DatumGetBool(slot->tts_values[columns[COLUMN_ACTIVE] - 1]);
+	entity.key = slot->tts_values[columns[COLUMN_KEY] - 1];
+	entity.label = slot->tts_values[columns[COLUMN_LABEL] - 1];
+	entity.label_isnull = slot->tts_isnull[columns[COLUMN_LABEL] - 1];
+	entities->sink(entities->arg, &entity);
+}
+
 static void
 page_entities(void *arg, const PageEntry *entries, int nentries)
 {
 	Entities   *entities = arg;
-	const AttrNumber *columns = entities->columns;
 
 	for (int i = 0; i < nentries; i++)
-	{
-		TupleTableSlot *slot = row_pages_fetch(entities->pages, &entries[i]);
-		Entity		entity;
-
-		if (slot == NULL)
-			continue;
-		slot_getsomeattrs(slot, entities->last_column);
-		entity.id = entries[i].key;
-		entity.kind = slot->tts_values[columns[COLUMN_KIND] - 1];
-		entity.key = slot->tts_values[columns[COLUMN_KEY] - 1];
-		entity.label = slot->tts_values[columns[COLUMN_LABEL] - 1];
-		entity.label_isnull = slot->tts_isnull[columns[COLUMN_LABEL] - 1];
-		entity.active = DatumGetBool(slot->tts_values[columns[COLUMN_ACTIVE] - 1]);
-		entities->sink(entities->arg, &entity);
-	}
+		if (entities->from_index)
+			index_entity(entities, &entries[i]);
+		else
+			row_entity(entities, &entries[i]);
 }
 
 static void
@@ -112,7 +139,7 @@ void
 entities_read(Entities *entities, KeySet *ids, EntitySink sink, void *arg)
 {
 	static SqlRowsQuery query = {
-		"SELECT e.id, e.kind, e.key, e.label, e.active FROM assetreg.entities e"
+		"SELECT e.id, e.kind, e.active, e.key, e.label FROM assetreg.entities e"
 		" WHERE e.id OPERATOR(pg_catalog.=) ANY ($1) ORDER BY e.id"
 	};
 

@@ -12,17 +12,17 @@ typedef struct Entity
 {
 	int64		id;
 	Datum		kind;			/* text */
-	Datum		key;			/* text */
-	Datum		label;			/* text */
-	bool		label_isnull;
 	bool		active;
+	Datum		key;			/* text; not set where names are not wanted */
+	Datum		label;			/* text; as key */
+	bool		label_isnull;
 } Entity;
 
 typedef void (*EntitySink) (void *arg, const Entity *entity);
 
 typedef struct Entities Entities;
 
-extern Entities *entities_begin(void);
+extern Entities *entities_begin(bool names);
 extern void entities_read(Entities *entities, KeySet *ids, EntitySink sink, void *arg);
 extern void entities_end(Entities *entities);
 

@@ -162,7 +162,7 @@ static void
 collect_picture(Picture *picture, int64 id)
 {
 	Adjacency  *adjacency = adjacency_begin(picture->direction);
-	Entities   *entities = entities_begin();
+	Entities   *entities = entities_begin(true);
 	GraphWalk	walk = {adjacency, &id, 1, NO_MAX_DEPTH, NULL, add_level, picture};
 	ArrayKeys	keys;
 	int64	   *ids;
@@ -615,7 +615,7 @@ assetreg_dependency_tree(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
 	tree.adjacency = adjacency_begin(direction);
-	tree.entities = entities_begin();
+	tree.entities = entities_begin(true);
 	entities_check_exist(tree.entities, &id, 1);
 	tree.expanded = idset_create();
 	tree.parents = idset_create();

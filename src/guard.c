@@ -31,6 +31,7 @@
 #include "sql_rows.h"
 
 PG_FUNCTION_INFO_V1(assetreg_guard_trigger);
+PG_FUNCTION_INFO_V1(assetreg_has_dependents_now);
 
 /* The detail names so many; the others are counted. */
 #define MAX_NAMED 10
@@ -192,7 +193,7 @@ walk_dependents(GuardWalk *guard, const int64 *assets, int nassets)
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	walk.adjacency = adjacency_begin(EDGES_TO_DEPENDENTS);
-	guard->entities = entities_begin();
+	guard->entities = entities_begin(true);
 	entities_read(guard->entities, array_keys_init(&keys, assets, nassets), note_walked, guard);
 	graph_walk(&walk);
 	entities_end(guard->entities);
@@ -219,7 +220,7 @@ describe_assets(const int64 *assets, int nassets)
 	if (nassets != 1)
 		return psprintf("%d assets", nassets);
 	PushActiveSnapshot(GetLatestSnapshot());
-	entities = entities_begin();
+	entities = entities_begin(true);
 	entities_read(entities, array_keys_init(&keys, assets, 1), keep_reference, &reference);
 	entities_end(entities);
 	PopActiveSnapshot();
@@ -237,10 +238,12 @@ refuse(GuardWalk *guard, bool update, const int64 *assets, int nassets)
 			 ? errmsg("cannot set %s to removed because active entities depend on %s", describe_assets(assets, nassets), them)
 			 : errmsg("cannot delete %s because active entities depend on %s", describe_assets(assets, nassets), them),
 			 guard->nnamed == 0
-			 ? errdetail("%lld active entities depend on %s, directly or through others.", (long long) guard->nactive, them)
+			 ? errdetail_plural("%lld active entity depends on %s, directly or through others.",
+								"%lld active entities depend on %s, directly or through others.",
+								guard->nactive, (long long) guard->nactive, them)
 			 : guard->nactive > guard->nnamed
-			 ? errdetail("%s and %lld more depend on %s, directly or through others.",
-						 guard->names.data, (long long) (guard->nactive - guard->nnamed), them)
+			 ? errdetail("Depending on %s, directly or through others: %s and %lld more.",
+						 them, guard->names.data, (long long) (guard->nactive - guard->nnamed))
 			 : errdetail("Depending on %s, directly or through others: %s.", them, guard->names.data),
 			 errhint("Move the dependents to another asset, or confirm with SET LOCAL assetreg.confirm_delete = on.")));
 }
@@ -331,4 +334,25 @@ assetreg_guard_trigger(PG_FUNCTION_ARGS)
 	}
 	sql_rows_end();
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * assetreg._has_dependents_now(id): for a rule that must hold whatever the
+ * transaction's snapshot shows; the caller has locked the entity, so that
+ * nobody adds a dependent any more.  Reads with the current user's rights.
+ */
+Datum
+assetreg_has_dependents_now(PG_FUNCTION_ARGS)
+{
+	int64		id = PG_GETARG_INT64(0);
+	GraphWalk	walk = {.starts = &id, .nstarts = 1, .max_depth = 1};
+	bool		found;
+
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	walk.adjacency = adjacency_begin(EDGES_TO_DEPENDENTS);
+	found = graph_walk(&walk) > 0;
+	adjacency_end(walk.adjacency);
+	PopActiveSnapshot();
+	PG_RETURN_BOOL(found);
 }

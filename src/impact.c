@@ -128,7 +128,7 @@ assetreg_impact(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	impact.counts = palloc(impact.size * sizeof(KindCount));
 	walk.adjacency = adjacency_begin(EDGES_TO_DEPENDENTS);
-	impact.entities = entities_begin();
+	impact.entities = entities_begin(false);
 	walk.starts = walk_starts(impact.entities, id, all_versions, &walk.nstarts);
 	graph_walk(&walk);
 	put_counts(&impact, fcinfo);

@@ -346,7 +346,7 @@ assetreg_dependency_paths(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	adjacency = adjacency_begin(EDGES_TO_DEPENDENCIES);
-	output.entities = entities_begin();
+	output.entities = entities_begin(true);
 	entities_check_exist(output.entities, &search.from_id, 1);
 	entities_check_exist(output.entities, &to_id, 1);
 

@@ -47,20 +47,26 @@ struct RowPages
 
 /*
  * Begins reading a table of the registry under the active snapshot, which must
- * stay active; NULL where its pages may not be read by this user and statement,
- * or where no index serves.  payload may be NULL.  Allocates in the current
- * memory context.  Raises 55000 where the table is missing.
+ * stay active, by an index that begins with these columns, of which the first
+ * is the key; NULL where its pages may not be read by this user and statement,
+ * or where no index serves.  Allocates in the current memory context.  Raises
+ * 55000 where the table is missing.
  */
 RowPages *
-row_pages_begin(const char *relname, const char *key, const char *payload)
+row_pages_begin(const char *relname, const char *const *columns, int ncolumns, PagePayload payload)
 {
 	Relation	table = catalog_open(relname);
 	Relation	index = NULL;
 	RowPages   *rows;
 
 	if (catalog_pages_readable(table))
-		index = catalog_open_index(table, catalog_attnum(table, key),
-								   payload ? catalog_attnum(table, payload) : InvalidAttrNumber);
+	{
+		AttrNumber	numbers[INDEX_MAX_KEYS];
+
+		for (int i = 0; i < ncolumns; i++)
+			numbers[i] = catalog_attnum(table, columns[i]);
+		index = catalog_open_index(table, numbers, ncolumns);
+	}
 	if (index == NULL)
 	{
 		table_close(table, NoLock);
@@ -70,7 +76,7 @@ row_pages_begin(const char *relname, const char *key, const char *payload)
 	rows = palloc0(sizeof(RowPages));
 	rows->table = table;
 	rows->index = index;
-	rows->pages = btree_pages_begin(index, payload != NULL);
+	rows->pages = btree_pages_begin(index, payload);
 	rows->snapshot = RegisterSnapshot(GetActiveSnapshot());
 	rows->fetch = table_index_fetch_begin(table);
 	rows->fetched = table_slot_create(table, NULL);

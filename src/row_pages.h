@@ -11,7 +11,7 @@
 
 typedef struct RowPages RowPages;
 
-extern RowPages *row_pages_begin(const char *relname, const char *key, const char *payload);
+extern RowPages *row_pages_begin(const char *relname, const char *const *columns, int ncolumns, PagePayload payload);
 extern void row_pages_read(RowPages *rows, KeySet *keys, PageSink sink, void *arg);
 extern bool row_pages_visible(RowPages *rows, const PageEntry *entry);
 extern TupleTableSlot *row_pages_fetch(RowPages *rows, const PageEntry *entry);

@@ -129,7 +129,7 @@ walk_rows(RowWalk *rows, EdgeDirection direction, int64 id, bool all_versions, i
 	rows->ids = palloc(rows->size * sizeof(int64));
 
 	walk.adjacency = adjacency_begin(direction);
-	rows->entities = entities_begin();
+	rows->entities = entities_begin(true);
 	walk.starts = walk_starts(rows->entities, id, all_versions, &walk.nstarts);
 	graph_walk(&walk);
 	entities_end(rows->entities);
@@ -203,7 +203,7 @@ assetreg_dependents(PG_FUNCTION_ARGS)
 	walk.max_depth = arg_max_depth(fcinfo, 1);
 	InitMaterializedSRF(fcinfo, 0);
 
-	entities = entities_begin();
+	entities = entities_begin(false);
 	entities_check_exist(entities, walk.starts, walk.nstarts);
 	entities_end(entities);
 	walk.adjacency = adjacency_begin(EDGES_TO_DEPENDENTS);
@@ -223,7 +223,7 @@ assetreg_dependent_count(PG_FUNCTION_ARGS)
 	bool		transitive = arg_flag(fcinfo, 1, "transitive");
 	bool		all_versions = arg_flag(fcinfo, 2, "all_versions");
 	GraphWalk	walk = {.max_depth = transitive ? NO_MAX_DEPTH : 1};
-	Entities   *entities = entities_begin();
+	Entities   *entities = entities_begin(false);
 	int64		count;
 
 	walk.starts = walk_starts(entities, id, all_versions, &walk.nstarts);

@@ -31,13 +31,16 @@ BEGIN
 		RAISE EXCEPTION 'cannot truncate table "asset_types"'
 			USING ERRCODE = 'feature_not_supported',
 				  DETAIL = 'Without the types nobody could tell which entities are assets.', HINT = 'Use DELETE.';
-	ELSIF TG_OP = 'DELETE' THEN
-		DELETE FROM assetreg.entity_kinds k WHERE k.name = OLD.name;
+	ELSIF TG_WHEN = 'AFTER' THEN
+		DELETE FROM assetreg.entity_kinds k
+			WHERE k.name = OLD.name AND NOT EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = OLD.name);
 		RETURN NULL;
 	END IF;
 	IF EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = NEW.name) THEN
 		RETURN NEW;  -- the primary key, or ON CONFLICT, deals with it
 	END IF;
+	-- who is about to make an entity of the kind holds a share of this lock
+	PERFORM FROM assetreg.entity_kinds k WHERE k.name = NEW.name FOR UPDATE;
 	IF EXISTS (SELECT FROM assetreg.entities e WHERE e.kind = NEW.name) THEN
 		RAISE EXCEPTION 'entity kind "%" is in use and cannot become an asset type', NEW.name
 			USING ERRCODE = 'object_in_use', HINT = 'Choose another name for the type.';
@@ -72,13 +75,17 @@ BEGIN
 	WHEN 'TRUNCATE' THEN
 		DELETE FROM assetreg.entities e WHERE e.kind IN (SELECT t.name FROM assetreg.asset_types t);
 	WHEN 'UPDATE' THEN
-		IF EXISTS (SELECT FROM new_rows n LEFT JOIN assetreg.entities e ON e.id = n.id WHERE e.id IS NULL) THEN
+		IF EXISTS (SELECT FROM new_rows n LEFT JOIN assetreg.entities e ON e.id = n.id
+				   WHERE e.id IS NULL OR NOT EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = e.kind)) THEN
 			RAISE EXCEPTION 'the id of an asset cannot be changed' USING ERRCODE = 'invalid_parameter_value';
 		END IF;
+		-- who is about to depend on it holds a share of this lock
+		PERFORM FROM new_rows n JOIN assetreg.entities e ON e.id = n.id
+			WHERE (n.type, n.name || '@' || n.version) IS DISTINCT FROM (e.kind, e.key)
+			FOR UPDATE OF e;
 		SELECT min(e.id) INTO wrong
 		FROM new_rows n JOIN assetreg.entities e ON e.id = n.id
-		WHERE (n.type, n.name || '@' || n.version) IS DISTINCT FROM (e.kind, e.key)
-		  AND EXISTS (SELECT FROM assetreg.asset_dependencies d WHERE d.dependency_id = e.id);
+		WHERE (n.type, n.name || '@' || n.version) IS DISTINCT FROM (e.kind, e.key) AND assetreg._has_dependents_now(e.id);
 		IF wrong IS NOT NULL THEN
 			RAISE EXCEPTION 'asset "%" cannot be renamed because other entities depend on it',
 					(SELECT e.kind || '/' || e.key FROM assetreg.entities e WHERE e.id = wrong)
@@ -269,6 +276,9 @@ BEGIN
 	END IF;
 	IF new_version IS NULL THEN
 		new_version := assetreg._derive_version($1, $2, $4);
+		-- whoever held the ordinals meanwhile may have registered the same content
+		new_version := coalesce((SELECT max(a.version) FROM assetreg.assets a
+								 WHERE a.type = $1 AND a.name = $2 AND a.sha256 = lower($6)), new_version);
 	END IF;
 
 	INSERT INTO assetreg.assets AS a (type, name, version, file_path, file_size, sha256, metadata, provides, supersedes, preview_url)

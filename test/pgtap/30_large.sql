@@ -1,7 +1,7 @@
 -- Graphs of a hundred thousand: chains, hubs, ladders, circles, islands, layers; fresh, vacuumed, half deleted.
 \ir oracle.psql
 
-SELECT plan(62);
+SELECT plan(56);
 
 CREATE PROCEDURE load_graph(query text) LANGUAGE plpgsql AS $$
 BEGIN
@@ -84,7 +84,7 @@ SELECT results_eq('SELECT entity_id, depth, via_id FROM assetreg.where_used(1)',
 				  'SELECT entity_id, depth, entity_id - 1 FROM recursive_depths(1, true) ORDER BY depth', 'chain of 100,000: every row in order');
 SELECT large_agrees(1, true, 'chain, loaded'), large_agrees(100000, false, 'chain, loaded');
 VACUUM assetreg.entities, assetreg.asset_dependencies;
-SELECT large_agrees(1, true, 'chain, vacuumed'), large_agrees(50000, false, 'chain, vacuumed'), large_agrees(99999, true, 'chain, vacuumed'), large_agrees(100000, true, 'chain, its end');
+SELECT large_agrees(50000, true, 'chain, vacuumed'), large_agrees(50000, false, 'chain, vacuumed'), large_agrees(100000, true, 'chain, its end');
 SET assetreg.graph_source = 'sql';
 SELECT is(assetreg.dependent_count(90001, true), 9999::bigint, 'chain by SQL');
 RESET assetreg.graph_source;
@@ -109,9 +109,9 @@ SELECT is(assetreg.dependent_count(1, true), 99999::bigint, 'chain, whole again'
 CALL load_graph('SELECT i, 1 FROM generate_series(11, 100010) i UNION ALL VALUES (1, 2), (1, 3) UNION ALL SELECT 200000, i FROM generate_series(20, 100000, 10) i');
 SELECT results_eq('SELECT entity_id, depth, via_id FROM assetreg.where_used(1) WHERE depth = 1 ORDER BY entity_id',
 				  'SELECT d.dependent_id, 1, d.dependency_id FROM assetreg.asset_dependencies d WHERE d.dependency_id = 1 ORDER BY d.dependent_id', 'hub of 100,000: every row');
-SELECT large_agrees(1, true, 'hub, loaded'), large_agrees(2, true, 'hub, loaded'), large_agrees(200000, false, 'hub, loaded');
+SELECT large_agrees(2, true, 'hub, loaded'), large_agrees(200000, false, 'hub, loaded');
 VACUUM assetreg.entities, assetreg.asset_dependencies;
-SELECT large_agrees(1, true, 'hub, vacuumed'), large_agrees(3, true, 'hub, vacuumed'), large_agrees(200000, false, 'hub, vacuumed'), large_agrees(77777, false, 'hub, vacuumed');
+SELECT large_agrees(1, true, 'hub, vacuumed'), large_agrees(77777, false, 'hub, vacuumed');
 SELECT is(assetreg.dependent_count(1), 100000::bigint, 'hub, counted');
 SELECT is(assetreg.dependent_count(2, true), 100002::bigint, 'hub, counted from below');
 SELECT is((SELECT bool_or(complete) || ' ' || count(DISTINCT path) FROM assetreg.dependency_paths(2, 200000, 9000)), 'false 9000', 'hub: more paths than are shown');
@@ -126,9 +126,9 @@ RESET assetreg.graph_source;
 
 -- A ladder of 20,000 diamonds: 2 ** 20000 paths, each of them shortest.
 CALL load_graph('SELECT e.* FROM generate_series(0, 19999) i, LATERAL (VALUES (3 * i + 1, 3 * i), (3 * i + 2, 3 * i), (3 * i + 3, 3 * i + 1), (3 * i + 3, 3 * i + 2)) e');
-SELECT large_agrees(0, true, 'ladder'), large_agrees(60000, false, 'ladder'), large_agrees(30001, true, 'ladder');
+SELECT large_agrees(0, true, 'ladder'), large_agrees(30001, false, 'ladder');
 VACUUM assetreg.entities, assetreg.asset_dependencies;
-SELECT large_agrees(0, true, 'ladder, vacuumed'), large_agrees(60000, false, 'ladder, vacuumed');
+SELECT large_agrees(30001, true, 'ladder, vacuumed'), large_agrees(60000, false, 'ladder, vacuumed');
 CREATE TEMP TABLE path AS SELECT * FROM assetreg.dependency_paths(0, 60000, 3);
 SELECT is((SELECT array_agg(n ORDER BY path) FROM (SELECT path, count(*) AS n FROM path GROUP BY path) x), '{40001,40001,40001}', 'ladder: paths as short as can be');
 SELECT is((SELECT bool_or(complete) FROM path), false, 'ladder: and there are more');
@@ -159,7 +159,7 @@ SELECT is((SELECT count(*) FROM assetreg.dependency_cycles()), 0::bigint, 'islan
 CALL load_graph($$SELECT (hashint8(n)::bigint + 2147483648) * 3, (hashint8((n / 10000 - 1) * 10000 + (random() ^ 4 * 9999)::int)::bigint + 2147483648) * 3
 				  FROM generate_series(10000, 59999) n, generate_series(1, 4) k$$);
 CREATE FUNCTION layer_id(layer int, n int) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$ SELECT (hashint8(layer * 10000 + n)::bigint + 2147483648) * 3 $$;
-SELECT large_agrees(layer_id(0, 0), true, 'layers: the favourite'), large_agrees(layer_id(1, 3), true, 'layers'), large_agrees(layer_id(5, 77), false, 'layers');
+SELECT large_agrees(layer_id(0, 0), true, 'layers: the favourite'), large_agrees(layer_id(5, 77), false, 'layers');
 VACUUM assetreg.entities, assetreg.asset_dependencies;
 SELECT large_agrees(layer_id(0, 0), true, 'layers, vacuumed'), large_agrees(layer_id(2, 500), true, 'layers, vacuumed'), large_agrees(layer_id(5, 78), false, 'layers, vacuumed');
 UPDATE assetreg.asset_dependencies SET relation = 'loads' WHERE dependency_id % 5 = 0;
@@ -171,7 +171,7 @@ SELECT large_agrees(layer_id(0, 0), true, 'layers, updated'), large_agrees(layer
 VACUUM assetreg.entities;
 SELECT large_agrees(layer_id(0, 0), true, 'layers, entities vacuumed');
 SET assetreg.graph_source = 'sql';
-SELECT large_agrees(layer_id(0, 0), true, 'layers by SQL'), large_agrees(layer_id(5, 80), false, 'layers by SQL');
+SELECT large_agrees(layer_id(1, 1), true, 'layers by SQL'), large_agrees(layer_id(5, 80), false, 'layers by SQL');
 RESET assetreg.graph_source;
 BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT large_agrees(layer_id(1, 0), true, 'layers, serializable');
