@@ -17,19 +17,21 @@ OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 
 # The pieces of the install script, in this order.
 SQL_PARTS   = sql/install/10_schema.sql sql/install/20_tables.sql sql/install/25_comments.sql \
-              sql/install/30_inventory.sql sql/install/40_graph.sql sql/install/50_guard.sql \
-              sql/install/90_check.sql sql/install/95_setup.sql
+              sql/install/30_inventory.sql sql/install/35_files.sql sql/install/40_graph.sql \
+              sql/install/50_guard.sql sql/install/90_check.sql sql/install/95_setup.sql
 
 DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 DATA        = $(wildcard sql/updates/*.sql sql/released/*.sql)
 
 # The regression tests, in this order.
-REGRESS     = 00_install 10_inventory 20_graph 30_walks 40_text 50_guard 60_rights 70_errors 90_uninstall
+REGRESS     = 00_install 10_inventory 20_graph 30_walks 40_text 50_guard 60_rights 70_errors 80_files 90_uninstall
 
 PG_CPPFLAGS = -DASSETREG_VERSION='"$(EXTVERSION)"'
 # Switched off: what PostgreSQL's own headers would warn of, and `= {first}` for a struct that is else
 # empty. PGXS tracks no headers: -MMD -MP do.
 PG_CFLAGS   = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -MMD -MP
+# OpenSSL hashes files, partly in a thread
+SHLIB_LINK += -lcrypto -lpthread
 ifdef WERROR
 PG_CFLAGS  += -Werror
 endif
@@ -52,7 +54,7 @@ export PG_CONFIG
 
 # On a machine without PostgreSQL there is no PGXS yet: the tools of part 3 do without it. (Debian has
 # PGXS in the package of psql, but the headers in postgresql-server-dev.)
-TOOLS = demo check bench lint dist help
+TOOLS = demo check bench fuzz lint dist help
 ifneq ($(filter-out $(TOOLS) print-%,$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
@@ -90,6 +92,10 @@ bench:
 	@test/deps bench
 	@test/server bench/run
 
+fuzz:
+	@test/deps fuzz
+	@test/fuzz/run $(or $(SECONDS),60)
+
 lint:
 	@test/lint
 
@@ -106,6 +112,7 @@ help:
 	@echo 'make demo            a sample studio on a private server; PSQL=1 leaves you in psql on it'
 	@echo 'make check           every test; ONLY="regress pgtap" limits it to these tiers'
 	@echo 'make bench           the walk against WITH RECURSIVE and others; EDGES=1000000'
+	@echo 'make fuzz            hostile headers of model files, with sanitizers; SECONDS=60 for each reader'
 	@echo 'make lint            what a reader or a compiler would stumble over'
 	@echo 'make dist            a zip of the committed files for PGXN'
 	@echo 'make clean           remove what make built'

@@ -9,6 +9,7 @@
 
 #include "assetreg.h"
 #include "compat.h"
+#include "server_files.h"
 
 ASSETREG_MODULE_MAGIC;
 
@@ -18,6 +19,12 @@ ASSETREG_MODULE_MAGIC;
  * that speaks for many people is granted the right to set it.
  */
 char	   *assetreg_actor = NULL;
+
+/*
+ * The directories below which files of the server may be read, separated by
+ * commas.
+ */
+char	   *assetreg_asset_roots = NULL;
 
 /*
  * Lets a plain DELETE, UPDATE or TRUNCATE remove assets that are in use.  Meant
@@ -45,6 +52,12 @@ _PG_init(void)
 							   "Empty: the session's user.",
 							   &assetreg_actor, "",
 							   PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("assetreg.asset_roots",
+							   "Directories below which files of the server may be read.",
+							   "Absolute paths, separated by commas; empty: none.",
+							   &assetreg_asset_roots, "",
+							   PGC_SUSET, GUC_LIST_INPUT | GUC_SUPERUSER_ONLY,
+							   server_files_check_roots, NULL, NULL);
 	DefineCustomBoolVariable("assetreg.confirm_delete",
 							 "Confirms the removal of assets that active entities depend on.",
 							 NULL,

@@ -12,6 +12,7 @@ typedef enum GraphSource
 } GraphSource;
 
 extern char *assetreg_actor;
+extern char *assetreg_asset_roots;
 extern bool assetreg_confirm_delete;
 extern int	assetreg_graph_source;
 
