@@ -134,7 +134,7 @@ DROP TRIGGER count_dependents ON assetreg.asset_dependencies;
 DROP FUNCTION count_dependents();
 DELETE FROM assetreg.asset_dependencies WHERE dependency_id = 41;
 BEGIN;
-SET LOCAL force_parallel_mode = on;
+SELECT set_config(name, 'on', true) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');	-- its name until 15, and since
 SET LOCAL parallel_setup_cost = 0;
 SET LOCAL parallel_tuple_cost = 0;
 SET LOCAL min_parallel_table_scan_size = 0;

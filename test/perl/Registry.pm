@@ -18,7 +18,7 @@ sub new_server
 {
 	my ($name, %how) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(%how);
+	$node->init(extra => ['--encoding=UTF8', '--locale=C.UTF-8'], %how);	# whatever the caller's environment says
 	configure($node);
 	return $node;
 }

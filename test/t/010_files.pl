@@ -161,6 +161,7 @@ while (my ($link, $target) = splice @links, 0, 2) { symlink $target, "$root/$lin
 mkfifo("$root/fifo", oct 600) or die;
 my $socket = IO::Socket::UNIX->new(Local => "$root/socket", Listen => 1) or die "$root/socket: $!";
 chmod 0, "$root/closed", "$root/locked" or die;
+END { chmod oct 700, "$root/closed" if defined $root }	# else nobody but root could remove it
 
 sub opens_the_right_files
 {
