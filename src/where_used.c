@@ -10,6 +10,7 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 
 #include "args.h"
 #include "compat.h"
@@ -20,8 +21,8 @@ PG_FUNCTION_INFO_V1(assetreg_dependent_count);
 PG_FUNCTION_INFO_V1(assetreg_dependents);
 PG_FUNCTION_INFO_V1(assetreg_where_used);
 
-/* So many entities are looked up at once: sorted, they share pages. */
-#define BATCH_SIZE 32768
+/* Entities are looked up many at once: sorted, they share pages. */
+#define MAX_BATCH_SIZE (1024 * 1024)
 
 typedef struct FoundEntity
 {
@@ -42,6 +43,7 @@ typedef struct RowWalk
 	int64	   *ids;
 	int			nbatch;
 	int			size;
+	int			max_size;
 	int			pos;			/* in the batch, while it is written */
 } RowWalk;
 
@@ -96,11 +98,11 @@ found_entity(void *arg, int64 id, int64 via, int64 start)
 {
 	RowWalk    *rows = arg;
 
-	if (rows->nbatch == BATCH_SIZE)
+	if (rows->nbatch == rows->max_size)
 		put_batch(rows);
 	if (rows->nbatch == rows->size)
 	{
-		rows->size *= 2;
+		rows->size = Min(rows->size * 2, rows->max_size);
 		rows->batch = repalloc(rows->batch, rows->size * sizeof(FoundEntity));
 		rows->ids = repalloc(rows->ids, rows->size * sizeof(int64));
 	}
@@ -123,6 +125,8 @@ walk_rows(RowWalk *rows, EdgeDirection direction, int64 id, bool all_versions, i
 {
 	GraphWalk	walk = {.max_depth = max_depth, .found = found_entity, .level = found_level, .arg = rows};
 
+	/* a quarter of what the walk may take, beside it */
+	rows->max_size = Max(64, Min(MAX_BATCH_SIZE, get_hash_memory_limit() / 4 / (sizeof(FoundEntity) + sizeof(int64))));
 	rows->depth = 1;
 	rows->size = 64;
 	rows->batch = palloc(rows->size * sizeof(FoundEntity));

@@ -185,7 +185,8 @@ for my $source ('auto', 'sql')
 	my ($files_before, $memory_before) = ($files->(), $session->query_safe($memory));
 	is($session->query_safe('SELECT fail(500)'), 24 * 500, "$source: every call fails");
 	cmp_ok($session->query_safe($memory) - $memory_before, '<', 20000, "$source: and keep no memory");
-	cmp_ok($files->(), '<=', $files_before, "$source: nor files");
+	cmp_ok($files->(), '<', $files_before + 20,	# the server may open a segment of its own meanwhile
+		 "$source: nor files");
 }
 $session->quit;
 
