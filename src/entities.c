@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "executor/tuptable.h"
 
 #include "catalog.h"

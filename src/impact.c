@@ -8,8 +8,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
-#include "utils/varlena.h"
 
 #include "args.h"
 #include "compat.h"
