@@ -113,13 +113,13 @@ SELECT assetreg.asset_ref(v) FROM assetreg.versions(assetreg.asset_id('lora/film
 
 -- A version that was left out: from the file's name, else an ordinal.
 SELECT empty_registry();
-SELECT f.path, assetreg._derive_version('lora', 'x', f.path) AS version
+SELECT f.path, assetreg._stated_version(f.path, '{}') AS version
 FROM unnest('{/l/film-grain-v1.2.safetensors,/l/film_grain_V3.safetensors,/l/v2.1.3/film-grain.safetensors,/l/film-grain.v10.0.1.safetensors,
 	/l/filmv2.safetensors,C:\\loras\\film-grain-v1.5.safetensors,v4.ckpt,/l/film v5.pt,/l/wan2.1_t2v.safetensors,""}'::text[])
 	 WITH ORDINALITY f (path, n)
 ORDER BY f.n;
 -- what is not understood is not cut down to something that others have, too
-SELECT count(DISTINCT assetreg._derive_version('lora', 'y', p))
+SELECT p, assetreg._stated_version(p, '{}')
 FROM unnest('{/l/y-v1.2beta.safetensors,/l/y-v1.3beta.safetensors,/l/y-v1.2.3.4.safetensors,/l/y-v1.2.3.5.safetensors}'::text[]) p;
 SELECT empty_registry();
 SELECT assetreg.register_asset('lora', 'film-grain', file_path => '/l/film-grain-v1.2.safetensors', file_size => 1, sha256 => repeat('1', 64)) AS id \gset
@@ -150,7 +150,11 @@ lora	f	1	removed
 \.
 SELECT * FROM assetreg.entities ORDER BY id;
 UPDATE assetreg.assets SET status = 'deprecated', replaced_by = 1002 WHERE id = 1001;
+UPDATE assetreg.assets SET status = 'active' WHERE id = 1005;
+-- what was removed stays removed
 UPDATE assetreg.assets SET status = 'active' WHERE id = 1006;
+UPDATE assetreg.assets SET status = 'deprecated' WHERE id IN (1005, 1006);
+UPDATE assetreg.assets SET status = 'removed' WHERE id = 1006;
 UPDATE assetreg.assets SET version = version || '.0', name = upper(name) WHERE type = 'lora';
 SELECT * FROM assetreg.entities ORDER BY id;
 -- a label that somebody chose stays
@@ -180,7 +184,9 @@ MERGE INTO assetreg.assets a USING (VALUES ('ok', '1'), ('ok', '2')) n (name, ve
 	WHEN MATCHED THEN UPDATE SET status = 'active'
 	WHEN NOT MATCHED THEN INSERT (type, name, version) VALUES ('lora', n.name, n.version);
 SELECT kind, key, active FROM assetreg.entities ORDER BY key;
+SET client_min_messages = warning;  -- the notices list what else is emptied
 TRUNCATE assetreg.assets CASCADE;
+RESET client_min_messages;
 SELECT count(*) FROM assetreg.entities;
 
 -- What cannot be: an id that changes, an entity by hand, a row that makes no sense.
@@ -205,7 +211,7 @@ FROM (VALUES (1, $$UPDATE assetreg.assets SET id = id + 1000$$),
 			 (15, $$INSERT INTO assetreg.assets (type, name, version) VALUES ('scene', 'a', '1')$$),
 			 (16, $$INSERT INTO assetreg.assets (type, name, version, status) VALUES ('lora', 'b', '1', 'Active')$$),
 			 (17, $$INSERT INTO assetreg.assets (type, name, version, sha256) VALUES ('lora', 'b', '1', 'A')$$),
-			 (18, $$INSERT INTO assetreg.assets (type, name, version, sha256) VALUES ('lora', 'b', '1', repeat('A', 64))$$),
+			 (18, $$INSERT INTO assetreg.assets (type, name, version, sha256) VALUES ('lora', 'b', '1', repeat('G', 64))$$),
 			 (19, $$INSERT INTO assetreg.assets (type, name, version, file_size) VALUES ('lora', 'b', '1', -1)$$),
 			 (20, $$INSERT INTO assetreg.assets (type, name, version, file_path) VALUES ('lora', 'b', '1', '/l/b')$$),
 			 (21, $$INSERT INTO assetreg.assets (type, name, version, metadata) VALUES ('lora', 'b', '1', '[]')$$),
@@ -214,8 +220,8 @@ FROM (VALUES (1, $$UPDATE assetreg.assets SET id = id + 1000$$),
 			 (24, $$INSERT INTO assetreg.assets (type, name, version) VALUES ('lora', 'b', '')$$),
 			 (25, $$INSERT INTO assetreg.assets (type, name, version) VALUES ('lora', 'b', '1/2')$$),
 			 (26, $$INSERT INTO assetreg.assets (type, name, version) VALUES ('lora', 'b', '1@2')$$),
-			 (27, $$INSERT INTO assetreg.assets (type, name, version, replaced_by) VALUES ('lora', 'b', '1', 999999)$$),
-			 (28, $$UPDATE assetreg.assets SET replaced_by = id$$),
+			 (27, $$INSERT INTO assetreg.assets (type, name, version, status, replaced_by) VALUES ('lora', 'b', '1', 'removed', 999999)$$),
+			 (28, $$UPDATE assetreg.assets SET status = 'deprecated', replaced_by = id$$),
 			 (29, $$UPDATE assetreg.assets SET supersedes = id$$),
 			 (30, $$INSERT INTO assetreg.assets (id, type, name, version) SELECT id, 'lora', 'b', '1' FROM assetreg.entities WHERE kind = 'scene'$$),
 			 (31, $$INSERT INTO assetreg.asset_hashes VALUES (999999, 'autov3', '00', 'measured')$$),
@@ -224,7 +230,10 @@ FROM (VALUES (1, $$UPDATE assetreg.assets SET id = id + 1000$$),
 			 (34, $$UPDATE assetreg.entity_kinds SET name = 'LoRA' WHERE name = 'lora'$$),
 			 -- the id of what is there already, as something else
 			 (35, $$UPDATE assetreg.assets SET id = (SELECT e.id FROM assetreg.entities e WHERE e.kind = 'scene')$$),
-			 (36, $$UPDATE assetreg.assets SET id = (SELECT e.id FROM assetreg.entities e WHERE e.kind = 'scene'), version = '2'$$)) t (n, statement),
+			 (36, $$UPDATE assetreg.assets SET id = (SELECT e.id FROM assetreg.entities e WHERE e.kind = 'scene'), version = '2'$$),
+			 (37, $$INSERT INTO assetreg.assets (type, name, version, replaced_by) SELECT 'lora', 'b', '1', id FROM assetreg.assets$$),
+			 (38, $$INSERT INTO assetreg.assets (type, name, version, sha256) VALUES ('lora', 'b', '1', encode(sha256(''), 'hex'))$$),
+			 (39, $$INSERT INTO assetreg.assets (type, name, version, file_size) VALUES ('lora', 'b', '1', 0)$$)) t (n, statement),
 	 error(t.statement) e
 ORDER BY t.n;
 \pset format aligned
@@ -232,12 +241,14 @@ SELECT kind, key, label, active FROM assetreg.entities ORDER BY kind;
 SELECT * FROM assetreg.check_registry();
 
 -- Without the types nobody could tell which entities are assets.
+SET client_min_messages = warning;
 TRUNCATE assetreg.asset_types CASCADE;
 \echo :LAST_ERROR_SQLSTATE
 TRUNCATE assetreg.entity_kinds CASCADE;
 SELECT (SELECT count(*) FROM assetreg.assets) AS assets, (SELECT count(*) FROM assetreg.entities) AS entities, (SELECT count(*) FROM assetreg.asset_types) AS types;
 TRUNCATE assetreg.entities CASCADE;
 SELECT (SELECT count(*) FROM assetreg.assets) AS assets, (SELECT count(*) FROM assetreg.entities) AS entities, (SELECT count(*) FROM assetreg.asset_types) AS types;
+RESET client_min_messages;
 SELECT * FROM assetreg.check_registry();
 
 -- Who and when is the server's to say.

@@ -191,7 +191,6 @@ SELECT f.base_sha256, f.base_autov1, f.vae_sha256, f.claimed_autov3 FROM (VALUES
 -- Arguments.
 SELECT assetreg._measure_file(NULL);
 SELECT assetreg._measure_file('x', NULL);
-SELECT assetreg._measure_directory(NULL);
 SELECT assetreg._list_files('x', NULL);
 RESET assetreg.asset_roots;
 \! rm -rf "$DIRECTORY"

@@ -8,6 +8,7 @@
 #include "utils/guc.h"
 
 #include "assetreg.h"
+#include "attribution.h"
 #include "compat.h"
 #include "server_files.h"
 
@@ -33,6 +34,18 @@ char	   *assetreg_asset_roots = NULL;
 bool		assetreg_confirm_delete = false;
 
 /*
+ * Whose notes others may edit.  A superuser's setting: who could set it himself
+ * would edit what he likes.
+ */
+int			assetreg_notes_editable_by = NOTES_EDITABLE_BY_AUTHOR;
+
+static const struct config_enum_entry notes_editable_by_options[] = {
+	{"author", NOTES_EDITABLE_BY_AUTHOR, false},
+	{"everyone", NOTES_EDITABLE_BY_EVERYONE, false},
+	{NULL, 0, false}
+};
+
+/*
  * Where walks read the graph.  For tests, which hold one source against the
  * other; auto takes the fastest that is exact for the statement.
  */
@@ -51,7 +64,7 @@ _PG_init(void)
 							   "The person on whose behalf statements run.",
 							   "Empty: the session's user.",
 							   &assetreg_actor, "",
-							   PGC_SUSET, 0, NULL, NULL, NULL);
+							   PGC_SUSET, 0, attribution_check_actor, NULL, NULL);
 	DefineCustomStringVariable("assetreg.asset_roots",
 							   "Directories below which files of the server may be read.",
 							   "Absolute paths, separated by commas; empty: none.",
@@ -68,5 +81,10 @@ _PG_init(void)
 							 "For tests: all sources give the same answers.",
 							 &assetreg_graph_source, GRAPH_SOURCE_AUTO, graph_source_options,
 							 PGC_USERSET, GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomEnumVariable("assetreg.notes_editable_by",
+							 "Who may edit a note.",
+							 "Who may administer the registry always may.",
+							 &assetreg_notes_editable_by, NOTES_EDITABLE_BY_AUTHOR, notes_editable_by_options,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("assetreg");
 }

@@ -11,9 +11,16 @@ typedef enum GraphSource
 	GRAPH_SOURCE_SQL
 } GraphSource;
 
+typedef enum NotesEditableBy
+{
+	NOTES_EDITABLE_BY_AUTHOR,
+	NOTES_EDITABLE_BY_EVERYONE
+} NotesEditableBy;
+
 extern char *assetreg_actor;
 extern char *assetreg_asset_roots;
 extern bool assetreg_confirm_delete;
 extern int	assetreg_graph_source;
+extern int	assetreg_notes_editable_by;
 
 #endif							/* ASSETREG_H */

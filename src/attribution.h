@@ -5,6 +5,9 @@
 #ifndef ASSETREG_ATTRIBUTION_H
 #define ASSETREG_ATTRIBUTION_H
 
+#include "utils/guc.h"
+
 extern const char *attribution_actor(void);
+extern bool attribution_check_actor(char **newval, void **extra, GucSource source);
 
 #endif							/* ASSETREG_ATTRIBUTION_H */

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "storage/predicate.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 
@@ -27,6 +28,7 @@
 #include "compat.h"
 
 PG_FUNCTION_INFO_V1(assetreg_require_tables);
+PG_FUNCTION_INFO_V1(assetreg_require_autocommit);
 
 static Oid
 relation_oid(const char *relname)
@@ -50,11 +52,28 @@ Datum
 assetreg_require_tables(PG_FUNCTION_ARGS)
 {
 	static const char *const names[] = {
-		"entity_kinds", "asset_types", "entities", "assets", "asset_hashes", "asset_dependencies", "version_ordinals"
+		"entity_kinds", "asset_types", "entities", "assets", "asset_hashes", "asset_dependencies", "version_ordinals",
+		"asset_verifications", "verification_runs", "unresolved_references", "asset_notes", "asset_note_history",
+		"asset_ratings", "asset_stats", "asset_stat_changes", "asset_search"
 	};
 
 	for (int i = 0; i < lengthof(names); i++)
 		relation_oid(names[i]);
+	PG_RETURN_VOID();
+}
+
+/*
+ * assetreg._require_autocommit(what text): raises 25001 inside a transaction
+ * block, where a procedure could not commit.
+ */
+Datum
+assetreg_require_autocommit(PG_FUNCTION_ARGS)
+{
+	if (IsTransactionBlock() || IsSubTransaction())
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s() cannot run inside a transaction block", text_to_cstring(PG_GETARG_TEXT_PP(0))),
+				 errhint("It commits as it goes: call it in autocommit mode.")));
 	PG_RETURN_VOID();
 }
 

@@ -7,14 +7,20 @@
  * session adds or activates meanwhile, everything that was walked is locked,
  * and the walk repeated under a fresh snapshot until it finds nothing new: the
  * foreign keys of a new edge, and an update of an entity, wait for these locks.
+ *
+ * A confirmation by token goes the same way, as it is one for what was shown;
+ * any other confirms whatever there is, and nothing is walked.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -27,9 +33,12 @@
 #include "args.h"
 #include "assetreg.h"
 #include "compat.h"
+#include "delete_token.h"
 #include "graph.h"
 #include "sql_rows.h"
 
+PG_FUNCTION_INFO_V1(assetreg_change_asset);
+PG_FUNCTION_INFO_V1(assetreg_delete_preview);
 PG_FUNCTION_INFO_V1(assetreg_guard_trigger);
 PG_FUNCTION_INFO_V1(assetreg_has_dependents_now);
 
@@ -48,11 +57,32 @@ typedef struct GuardWalk
 	Entities   *entities;
 	KindFilter	asset_types;	/* dependents of these kinds do not protect */
 	bool		may_name;		/* the user sees entities by himself, too */
+	const DeleteToken *token;	/* confirms what it has seen; or NULL */
 	IdList		walked;			/* the assets and what depends on them */
-	int64		nactive;
+	int64		ndependents;
+	IdList		active;			/* those that protect */
+	ShownEntities shown;		/* the same */
+	int64		nrefused;		/* those that nobody confirmed */
 	int			nnamed;
 	StringInfoData names;		/* the nearest of them */
 } GuardWalk;
+
+/* What the caller of delete_asset() or set_asset_status() confirms, for this asset alone. */
+typedef struct Confirmation
+{
+	int64		asset;
+	bool		all;
+	const DeleteToken *token;	/* or NULL */
+} Confirmation;
+
+/* That of the statement that runs; NULL: one that the user wrote himself. */
+static const Confirmation *confirmation = NULL;
+
+static const Confirmation *
+confirmation_for(const int64 *assets, int nassets)
+{
+	return confirmation != NULL && nassets == 1 && assets[0] == confirmation->asset ? confirmation : NULL;
+}
 
 static void
 init_list(IdList *list)
@@ -149,7 +179,11 @@ note_dependent(void *arg, const Entity *entity)
 	note_walked(guard, entity);
 	if (!entity->active || kind_passes(&guard->asset_types, entity->kind))
 		return;
-	guard->nactive++;
+	idset_add(guard->active.set, &guard->active.ids, entity->id);
+	shown_add(&guard->shown, entity->id);
+	if (guard->token != NULL && (guard->token->ids == NULL || idset_contains(guard->token->ids, entity->id)))
+		return;
+	guard->nrefused++;
 	if (!guard->may_name || guard->nnamed == MAX_NAMED)
 		return;
 	appendStringInfo(&guard->names, "%s%s \"%s\"", guard->nnamed > 0 ? ", " : "", one_line(TextDatumGetCString(entity->kind)),
@@ -179,25 +213,47 @@ list_ids(IdList *list, int *nids)
 	return ids;
 }
 
+static void
+begin_guard(GuardWalk *guard)
+{
+	static SqlRowsQuery types = {"SELECT t.name FROM assetreg.asset_types t"};
+
+	sql_rows_all(&types, add_type, &guard->asset_types);
+	initStringInfo(&guard->names);
+}
+
 /*
- * Walks everything that depends on the assets, as it is now.
+ * Walks everything that depends on the assets, by the active snapshot.
  */
 static void
 walk_dependents(GuardWalk *guard, const int64 *assets, int nassets)
 {
 	GraphWalk	walk = {.starts = assets, .nstarts = nassets, .max_depth = NO_MAX_DEPTH, .level = note_level, .arg = guard};
-
 	ArrayKeys	keys;
 
 	init_list(&guard->walked);
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetLatestSnapshot());
+	init_list(&guard->active);
+	guard->shown = (ShownEntities) {0};
+	guard->nrefused = 0;
 	walk.adjacency = adjacency_begin(EDGES_TO_DEPENDENTS);
-	guard->entities = entities_begin(true);
+	guard->entities = entities_begin(guard->may_name);
 	entities_read(guard->entities, array_keys_init(&keys, assets, nassets), note_walked, guard);
-	graph_walk(&walk);
+	guard->ndependents = graph_walk(&walk);
 	entities_end(guard->entities);
 	adjacency_end(walk.adjacency);
+
+	/* a token of very many knows no single one */
+	if (guard->token != NULL && guard->token->ids == NULL
+		&& (guard->token->shown.n != guard->shown.n || guard->token->shown.digest != guard->shown.digest))
+		guard->nrefused = guard->shown.n;
+}
+
+static void
+walk_dependents_now(GuardWalk *guard, const int64 *assets, int nassets)
+{
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetLatestSnapshot());
+	walk_dependents(guard, assets, nassets);
 	PopActiveSnapshot();
 }
 
@@ -228,7 +284,7 @@ describe_assets(const int64 *assets, int nassets)
 }
 
 static void
-refuse(GuardWalk *guard, bool update, const int64 *assets, int nassets)
+refuse_unconfirmed(GuardWalk *guard, bool update, const int64 *assets, int nassets)
 {
 	const char *them = nassets == 1 ? "it" : "them";
 
@@ -240,12 +296,35 @@ refuse(GuardWalk *guard, bool update, const int64 *assets, int nassets)
 			 guard->nnamed == 0
 			 ? errdetail_plural("%lld active entity depends on %s, directly or through others.",
 								"%lld active entities depend on %s, directly or through others.",
-								guard->nactive, (long long) guard->nactive, them)
-			 : guard->nactive > guard->nnamed
+								guard->nrefused, (long long) guard->nrefused, them)
+			 : guard->nrefused > guard->nnamed
 			 ? errdetail("Depending on %s, directly or through others: %s and %lld more.",
-						 them, guard->names.data, (long long) (guard->nactive - guard->nnamed))
+						 them, guard->names.data, (long long) (guard->nrefused - guard->nnamed))
 			 : errdetail("Depending on %s, directly or through others: %s.", them, guard->names.data),
-			 errhint("Move the dependents to another asset, or confirm with SET LOCAL assetreg.confirm_delete = on.")));
+			 confirmation_for(assets, nassets) != NULL
+			 ? errhint("Move the dependents to another asset, or confirm with the token of assetreg.delete_preview() or with confirm => true.")
+			 : errhint("Move the dependents to another asset, or confirm with SET LOCAL assetreg.confirm_delete = on.")));
+}
+
+static void
+refuse_token(GuardWalk *guard, bool update, int64 asset)
+{
+	const char *reference = describe_assets(&asset, 1);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+			 update
+			 ? errmsg("cannot set %s to removed because its active dependents are not those of its preview", reference)
+			 : errmsg("cannot delete %s because its active dependents are not those of its preview", reference),
+			 guard->token->ids == NULL
+			 ? errdetail("The preview showed %lld, and there are %lld now; of so many a token cannot tell which are new.",
+						 (long long) guard->token->shown.n, (long long) guard->shown.n)
+			 : guard->nnamed == 0
+			 ? errdetail_plural("%lld is new since then.", "%lld are new since then.", guard->nrefused, (long long) guard->nrefused)
+			 : guard->nrefused > guard->nnamed
+			 ? errdetail("New since then: %s and %lld more.", guard->names.data, (long long) (guard->nrefused - guard->nnamed))
+			 : errdetail("New since then: %s.", guard->names.data),
+			 errhint("Look at assetreg.delete_preview() again and confirm with its new token.")));
 }
 
 /*
@@ -284,34 +363,36 @@ all_locked(IdList *walked, IdList *locked)
 }
 
 static void
-guard_assets(bool update, const int64 *assets, int nassets)
+guard_assets(bool update, const int64 *assets, int nassets, const DeleteToken *token)
 {
-	static SqlRowsQuery types = {"SELECT t.name FROM assetreg.asset_types t"};
-	GuardWalk	guard = {.may_name = user_reads_entities()};
+	GuardWalk	guard = {.may_name = user_reads_entities(), .token = token};
 	IdList		locked;
 
-	sql_rows_all(&types, add_type, &guard.asset_types);
-	initStringInfo(&guard.names);
+	begin_guard(&guard);
 	init_list(&locked);
 	for (;;)
 	{
-		walk_dependents(&guard, assets, nassets);
-		if (guard.nactive > 0)
-			refuse(&guard, update, assets, nassets);
+		walk_dependents_now(&guard, assets, nassets);
+		if (guard.nrefused > 0 && token == NULL)
+			refuse_unconfirmed(&guard, update, assets, nassets);
+		if (guard.nrefused > 0)
+			refuse_token(&guard, update, assets[0]);
 		if (all_locked(&guard.walked, &locked))
 			break;
 		idset_free(locked.set);
 		lock_entities(&guard.walked, &locked);
 		idset_free(guard.walked.set);
+		idset_free(guard.active.set);
 	}
 }
 
 /*
  * assetreg._guard_trigger(): refuses with 2BP01 a statement that deletes
  * assets, or sets them to removed, while an active entity that is no asset
- * depends on one of them; assetreg.confirm_delete lets it pass.  Locks, until
- * the transaction ends, the entities of the assets and of what depends on
- * them.
+ * depends on one of them.  A token lets it pass that saw all of these, even
+ * where the setting would, too; else assetreg.confirm_delete and confirm do.
+ * Locks, until the transaction ends, the entities of the assets and of what
+ * depends on them.
  */
 Datum
 assetreg_guard_trigger(PG_FUNCTION_ARGS)
@@ -320,7 +401,7 @@ assetreg_guard_trigger(PG_FUNCTION_ARGS)
 	IdList		removed;
 
 	check_called_right(fcinfo, trigger);
-	if (assetreg_confirm_delete)
+	if (assetreg_confirm_delete && confirmation == NULL)
 		return PointerGetDatum(NULL);
 
 	sql_rows_begin();
@@ -329,11 +410,88 @@ assetreg_guard_trigger(PG_FUNCTION_ARGS)
 	{
 		int			nassets;
 		int64	   *assets = list_ids(&removed, &nassets);
+		const Confirmation *given = confirmation_for(assets, nassets);
+		const DeleteToken *token = given != NULL ? given->token : NULL;
 
-		guard_assets(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event), assets, nassets);
+		if (token != NULL || !(assetreg_confirm_delete || (given != NULL && given->all)))
+			guard_assets(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event), assets, nassets, token);
 	}
 	sql_rows_end();
 	return PointerGetDatum(NULL);
+}
+
+/*
+ * assetreg._delete_preview(asset_id): the token, and how many active dependents
+ * and dependents it stands for, as the current user sees them.
+ */
+Datum
+assetreg_delete_preview(PG_FUNCTION_ARGS)
+{
+	int64		asset = PG_GETARG_INT64(0);
+	GuardWalk	guard = {0};
+	Datum		values[3];
+	bool		nulls[3] = {false};
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	sql_rows_begin();
+	begin_guard(&guard);
+	walk_dependents(&guard, &asset, 1);
+	sql_rows_end();
+
+	values[0] = CStringGetTextDatum(delete_token_write(asset, &guard.shown, frontier_keys(&guard.active.ids)));
+	values[1] = Int64GetDatum(guard.shown.n);
+	values[2] = Int64GetDatum(guard.ndependents);
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* Deletes the asset, or sets its status; says whether there was something to change. */
+static bool
+run_change(FunctionCallInfo fcinfo)
+{
+	static const char *const delete = "DELETE FROM assetreg.assets a WHERE a.id = $1";
+	static const char *const update = "UPDATE assetreg.assets a SET status = $2, replaced_by = $3 WHERE a.id = $1"
+		" AND (a.status <> $2 OR a.replaced_by IS DISTINCT FROM $3)";
+	bool		deletes = PG_ARGISNULL(1);
+	Oid			types[] = {INT8OID, TEXTOID, INT8OID};
+	Datum		values[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
+	char		nulls[] = {' ', ' ', PG_ARGISNULL(2) ? 'n' : ' '};
+	int			status = SPI_execute_with_args(deletes ? delete : update, deletes ? 1 : 3, types, values, nulls, false, 0);
+
+	if (status != (deletes ? SPI_OK_DELETE : SPI_OK_UPDATE))
+		elog(ERROR, "could not change asset: %s", SPI_result_code_string(status));
+	return SPI_processed > 0;
+}
+
+/*
+ * assetreg._change_asset(asset_id, status, replaced_by, confirm, token):
+ * deletes an asset, where status is NULL, or sets its status; the statement
+ * runs with the current user's rights and, for this asset, with the
+ * confirmation that is given here.
+ */
+Datum
+assetreg_change_asset(PG_FUNCTION_ARGS)
+{
+	const Confirmation *outer = confirmation;
+	Confirmation given = {.asset = PG_GETARG_INT64(0), .all = arg_flag(fcinfo, 3, "confirm")};
+	bool		changed;
+
+	if (!PG_ARGISNULL(4))
+		given.token = delete_token_read(text_to_cstring(PG_GETARG_TEXT_PP(4)), given.asset);
+	sql_rows_begin();
+	confirmation = &given;
+	PG_TRY();
+	{
+		changed = run_change(fcinfo);
+	}
+	PG_FINALLY();
+	{
+		confirmation = outer;
+	}
+	PG_END_TRY();
+	sql_rows_end();
+	PG_RETURN_BOOL(changed);
 }
 
 /*

@@ -25,24 +25,14 @@
 #include "checksum.h"
 #include "compat.h"
 #include "gguf.h"
+#include "model_file.h"
 #include "safetensors.h"
 #include "server_files.h"
 
 PG_FUNCTION_INFO_V1(assetreg_measure_file);
-PG_FUNCTION_INFO_V1(assetreg_measure_directory);
-PG_FUNCTION_INFO_V1(assetreg_list_files);
 
 /* So many files may be in a directory that is measured. */
 #define MAX_DIRECTORY_FILES 1000000
-
-static const char *const state_names[] = {
-	[SERVER_FILE_OPEN] = "measured",
-	[SERVER_FILE_DIRECTORY] = "directory",
-	[SERVER_FILE_IRREGULAR] = "irregular",
-	[SERVER_FILE_MISSING] = "missing",
-	[SERVER_FILE_UNREACHABLE] = "unreachable",
-	[SERVER_FILE_OUTSIDE] = "outside"
-};
 
 /* ---- headers ---- */
 
@@ -210,26 +200,9 @@ read_format(ServerFile *file, bool strict, FileFormat *format)
 
 /* ---- files ---- */
 
-#define MEASURE_COLUMNS 9
-
-typedef struct Row
-{
-	Datum		values[MEASURE_COLUMNS];
-	bool		nulls[MEASURE_COLUMNS];
-} Row;
-
 static void
-put_text_column(Row *row, int column, const char *value)
+measure_regular(ServerFile *file, bool strict, Measurement *measured)
 {
-	row->nulls[column] = value == NULL || *value == '\0';
-	if (!row->nulls[column])
-		row->values[column] = CStringGetTextDatum(value);
-}
-
-static void
-measure(ServerFile *file, bool strict, Row *row)
-{
-	Checksums	sums;
 	FileFormat	format = {NULL};
 	bool		is_safetensors;
 
@@ -240,52 +213,11 @@ measure(ServerFile *file, bool strict, Row *row)
 				 errdetail("The hash of nothing identifies no asset.")));
 	read_format(file, strict, &format);
 	is_safetensors = format.name != NULL && strcmp(format.name, "safetensors") == 0;
-	checksum_file(file, is_safetensors ? (int64) format.header.data_start : -1, &sums);
-
-	row->values[2] = Int64GetDatum(file->stat.st_size);
-	row->nulls[2] = false;
-	put_text_column(row, 3, sums.sha256);
-	put_text_column(row, 4, sums.autov1);
-	put_text_column(row, 5, sums.autov3);
-	put_text_column(row, 6, format.name);
-	row->values[7] = format.metadata;
-	row->values[8] = format.tensors;
-	row->nulls[7] = row->nulls[8] = format.name == NULL;
-}
-
-/* Puts the row of an answer, and closes the file. */
-static void
-put_answer(FunctionCallInfo fcinfo, ServerFile *file, const char *state, Row *row)
-{
-	put_text_column(row, 0, state);
-	put_text_column(row, 1, file->detail);
-	server_file_close(file);
-	put_row(fcinfo, row->values, row->nulls);
-}
-
-/*
- * assetreg._measure_file(path text, strict boolean): one row with the state of
- * the file, why it is not measured where there is more to say, and, if it is
- * measured, its size, hashes, format, and what its header says.  Strict: raises
- * 22023 for an empty file and a header that is not right; otherwise these are
- * measured as files of no known format.
- */
-Datum
-assetreg_measure_file(PG_FUNCTION_ARGS)
-{
-	const char *path = arg_word(fcinfo, 0, "path");
-	bool		strict = arg_flag(fcinfo, 1, "strict");
-	Row			row;
-	ServerFile *file;
-
-	memset(&row, 0, sizeof(row));
-	memset(row.nulls, true, sizeof(row.nulls));
-	InitMaterializedSRF(fcinfo, 0);
-	file = server_file_open(path);
-	if (file->state == SERVER_FILE_OPEN)
-		measure(file, strict, &row);
-	put_answer(fcinfo, file, state_names[file->state], &row);
-	return (Datum) 0;
+	checksum_file(file, is_safetensors ? (int64) format.header.data_start : -1, &measured->sums);
+	measured->size = file->stat.st_size;
+	measured->format = format.name;
+	measured->metadata = format.metadata;
+	measured->tensors = format.tensors;
 }
 
 /* ---- directories ---- */
@@ -349,38 +281,9 @@ put_line(StringInfo lines, ServerFile *directory, const char *path)
 	return size;
 }
 
-static void
-measure_directory(ServerFile *directory, Row *row)
-{
-	static const char *const left_out[] = {".git", "__pycache__", NULL};
-	DirectoryFiles files = {directory, palloc(1024 * sizeof(char *)), 0, 1024};
-	StringInfoData lines;
-	char		sha256[SHA256_HEX_SIZE + 1];
-	int64		size = 0;
-
-	server_files_walk(directory, true, left_out, add_path, &files);
-	if (files.npaths == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("directory \"%s\" has no files", directory->path),
-				 errdetail("The hash of nothing identifies no asset.")));
-	qsort(files.paths, files.npaths, sizeof(char *), compare_paths);
-	initStringInfo(&lines);
-	for (Size i = 0; i < files.npaths; i++)
-		size += put_line(&lines, directory, files.paths[i]);
-	checksum_bytes(lines.data, lines.len, sha256);
-
-	row->values[2] = Int64GetDatum(size);
-	row->values[3] = Int64GetDatum(files.npaths);
-	row->nulls[2] = row->nulls[3] = false;
-	put_text_column(row, 4, sha256);
-}
-
 /*
- * assetreg._measure_directory(path text): one row with the state of the
- * directory and, if it is measured, the size of its files, their number and a
- * hash of them all: SHA-256 over one line for each regular file, in the order of
- * the bytes of their paths,
+ * The hash of a directory is SHA-256 over one line for each regular file, in the
+ * order of the bytes of their paths,
  *		SHA-256 of the file, space, size, space, path below the directory, NUL
  * without what is called .git or __pycache__, at every depth.  Symbolic links
  * are left out, too.  The same, in a shell that is in the directory:
@@ -388,166 +291,114 @@ measure_directory(ServerFile *directory, Row *row)
  *		while IFS= read -r -d '' f; do
  *			printf '%s %s %s\0' "$(sha256sum <"$f" | cut -c 1-64)" "$(stat -c %s "./$f")" "$f"
  *		done | sha256sum
- * Raises 22023 for a directory without files, and 55000 where one of them cannot
- * be read.
  */
-Datum
-assetreg_measure_directory(PG_FUNCTION_ARGS)
-{
-	const char *path = arg_word(fcinfo, 0, "path");
-	Row			row;
-	ServerFile *file;
-
-	memset(&row, 0, sizeof(row));
-	memset(row.nulls, true, sizeof(row.nulls));
-	InitMaterializedSRF(fcinfo, 0);
-	file = server_file_open(path);
-	if (file->state == SERVER_FILE_DIRECTORY)
-		measure_directory(file, &row);
-	put_answer(fcinfo, file, file->state == SERVER_FILE_DIRECTORY ? "measured"
-			   : file->state == SERVER_FILE_OPEN ? "file" : state_names[file->state], &row);
-	return (Datum) 0;
-}
-
-/* ---- lists ---- */
-
-typedef struct Listing
-{
-	FunctionCallInfo fcinfo;
-	const char *directory;
-	Datum		pattern;		/* of LIKE, for the file's name */
-	MemoryContext context;		/* emptied after each row */
-} Listing;
-
-/* The pattern of LIKE that a pattern of file names is: * and ? stand for others. */
-static Datum
-like_pattern(const char *pattern)
-{
-	StringInfoData like;
-
-	initStringInfo(&like);
-	for (; *pattern != '\0'; pattern++)
-	{
-		if (*pattern == '%' || *pattern == '_' || *pattern == '\\')
-			appendStringInfoChar(&like, '\\');
-		appendStringInfoChar(&like, *pattern == '*' ? '%' : *pattern == '?' ? '_' : *pattern);
-	}
-	return CStringGetTextDatum(like.data);
-}
-
-static bool
-name_matches(const Listing *listing, const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	const char *name = slash != NULL ? slash + 1 : path;
-
-	return DatumGetBool(DirectFunctionCall2Coll(textlike, C_COLLATION_OID, CStringGetTextDatum(name), listing->pattern));
-}
-
-/* A name that no text can hold, so that a person can find the file. */
-static char *
-printable_path(const char *path)
-{
-	StringInfoData printable;
-
-	initStringInfo(&printable);
-	for (; *path != '\0'; path++)
-		appendStringInfo(&printable, IS_HIGHBIT_SET(*path) ? "\\x%02x" : "%c", (unsigned char) *path);
-	return printable.data;
-}
-
-/* A link to a file that may be read is listed like the file. */
-static const char *
-link_problem(const char *path, int64 *size)
-{
-	ServerFile *file = server_file_open(path);
-	const char *problem = NULL;
-
-	if (file->state == SERVER_FILE_OPEN)
-		*size = file->stat.st_size;
-	else
-		problem = psprintf("symbolic link: %s", state_names[file->state]);
-	server_file_close(file);
-	return problem;
-}
-
 static void
-list_entry(Listing *listing, const char *below, const struct stat *stat, const char *problem)
+measure_directory(ServerFile *directory, bool strict, Measurement *measured)
 {
-	bool		valid = pg_verifymbstr(below, strlen(below), true);
-	char	   *path = strcmp(below, ".") == 0 ? pstrdup(listing->directory) : psprintf("%s/%s", listing->directory, below);
-	int64		size = 0;
-	Datum		values[3];
-	bool		nulls[3] = {false, false, false};
+	static const char *const left_out[] = {".git", "__pycache__", NULL};
+	DirectoryFiles files = {directory, palloc(1024 * sizeof(char *)), 0, 1024};
+	StringInfoData lines;
 
-	if (problem == NULL && valid && !name_matches(listing, below))
-		return;
-	if (!valid)
-		problem = "name is not valid in the encoding of the database";
-	else if (problem == NULL && S_ISLNK(stat->st_mode))
-		problem = link_problem(path, &size);
-	else if (problem == NULL && !S_ISREG(stat->st_mode))
-		problem = "not a regular file";
-	else if (problem == NULL)
-		size = stat->st_size;
-
-	nulls[1] = problem != NULL;
-	nulls[2] = problem == NULL;
-	values[0] = CStringGetTextDatum(valid ? path : printable_path(path));
-	values[1] = Int64GetDatum(size);
-	values[2] = CStringGetTextDatum(problem != NULL ? problem : "");
-	put_row(listing->fcinfo, values, nulls);
-}
-
-static void
-put_file(void *arg, const char *below, const struct stat *stat, const char *problem)
-{
-	Listing    *listing = arg;
-	MemoryContext caller = MemoryContextSwitchTo(listing->context);
-
-	list_entry(listing, below, stat, problem);
-	MemoryContextSwitchTo(caller);
-	MemoryContextReset(listing->context);
-}
-
-static Size
-length_without_slashes(const char *path)
-{
-	Size		length = strlen(path);
-
-	while (length > 0 && path[length - 1] == '/')
-		length--;
-	return length;
+	server_files_walk(directory, true, left_out, add_path, &files);
+	if (files.npaths == 0 && strict)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("directory \"%s\" has no files", directory->path),
+				 errdetail("The hash of nothing identifies no asset.")));
+	qsort(files.paths, files.npaths, sizeof(char *), compare_paths);
+	initStringInfo(&lines);
+	for (Size i = 0; i < files.npaths; i++)
+		measured->size += put_line(&lines, directory, files.paths[i]);
+	checksum_bytes(lines.data, lines.len, measured->sums.sha256);
+	measured->files = files.npaths;
 }
 
 /*
- * assetreg._list_files(path text, pattern text, recursive boolean): the files
- * in a directory whose names match, in no order; with a problem instead of a
- * size those that cannot be registered.  Raises 22023 where the directory is not
- * one that may be read.
+ * Measures a file or a directory of the server, in the current memory context;
+ * a state other than open says why it was not measured.  Strict: raises 22023
+ * for an empty file, a directory without files and a header that is not right;
+ * otherwise these are measured as files of no known format.  Raises what
+ * server_file_open() does, 55000 where a file of a directory cannot be read, and
+ * 55006 for a file that changes meanwhile.
+ */
+void
+model_file_measure(const char *path, bool strict, Measurement *measured)
+{
+	ServerFile *file = server_file_open(path);
+
+	memset(measured, 0, sizeof(Measurement));
+	measured->state = file->state;
+	measured->detail = file->detail == NULL ? NULL : pstrdup(file->detail);
+	if (file->state == SERVER_FILE_OPEN)
+		measure_regular(file, strict, measured);
+	else if (file->state == SERVER_FILE_DIRECTORY)
+		measure_directory(file, strict, measured);
+	server_file_close(file);
+}
+
+/*
+ * The word for a state, as SQL shows it.
+ */
+const char *
+model_file_state(ServerFileState state)
+{
+	switch (state)
+	{
+		case SERVER_FILE_OPEN:
+		case SERVER_FILE_DIRECTORY:
+			return "measured";
+		case SERVER_FILE_IRREGULAR:
+			return "irregular";
+		case SERVER_FILE_MISSING:
+			return "missing";
+		case SERVER_FILE_UNREACHABLE:
+			return "unreachable";
+		case SERVER_FILE_OUTSIDE:
+			return "outside";
+	}
+	pg_unreachable();
+}
+
+#define MEASURE_COLUMNS 10
+
+static void
+put_text_column(Datum *values, bool *nulls, int column, const char *value)
+{
+	nulls[column] = value == NULL || *value == '\0';
+	if (!nulls[column])
+		values[column] = CStringGetTextDatum(value);
+}
+
+/*
+ * assetreg._measure_file(path text, strict boolean): one row with the state of
+ * a file or directory, why it is not measured where there is more to say, and, if
+ * it is measured, its size, hashes, format, what its header says, and the number
+ * of a directory's files.  Raises what model_file_measure() does.
  */
 Datum
-assetreg_list_files(PG_FUNCTION_ARGS)
+assetreg_measure_file(PG_FUNCTION_ARGS)
 {
 	const char *path = arg_word(fcinfo, 0, "path");
-	const char *pattern = arg_word(fcinfo, 1, "pattern");
-	bool		recursive = arg_flag(fcinfo, 2, "recursive");
-	Listing		listing = {fcinfo};
-	ServerFile *directory;
+	bool		strict = arg_flag(fcinfo, 1, "strict");
+	Measurement measured;
+	Datum		values[MEASURE_COLUMNS];
+	bool		nulls[MEASURE_COLUMNS];
 
 	InitMaterializedSRF(fcinfo, 0);
-	directory = server_file_open(path);
-	if (directory->state != SERVER_FILE_DIRECTORY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("could not open directory \"%s\"", path),
-				 errdetail("State: %s%s%s.", directory->state == SERVER_FILE_OPEN ? "file" : state_names[directory->state],
-						   directory->detail != NULL ? ": " : "", directory->detail != NULL ? directory->detail : ""),
-				 errhint("A directory must be one of those in \"assetreg.asset_roots\", or below one of them.")));
-	listing.directory = pnstrdup(path, length_without_slashes(path));
-	listing.pattern = like_pattern(pattern);
-	listing.context = AllocSetContextCreate(CurrentMemoryContext, "assetreg listing", ALLOCSET_DEFAULT_SIZES);
-	server_files_walk(directory, recursive, NULL, put_file, &listing);
-	server_file_close(directory);
+	model_file_measure(path, strict, &measured);
+	put_text_column(values, nulls, 0, model_file_state(measured.state));
+	put_text_column(values, nulls, 1, measured.detail);
+	values[2] = Int64GetDatum(measured.size);
+	nulls[2] = measured.sums.sha256[0] == '\0';
+	put_text_column(values, nulls, 3, measured.sums.sha256);
+	put_text_column(values, nulls, 4, measured.sums.autov1);
+	put_text_column(values, nulls, 5, measured.sums.autov3);
+	put_text_column(values, nulls, 6, measured.format);
+	values[7] = measured.metadata;
+	values[8] = measured.tensors;
+	nulls[7] = nulls[8] = measured.format == NULL;
+	values[9] = Int64GetDatum(measured.files);
+	nulls[9] = measured.state != SERVER_FILE_DIRECTORY;
+	put_row(fcinfo, values, nulls);
 	return (Datum) 0;
 }

@@ -2,7 +2,7 @@
  * server_files.c
  *		Files of the server that the registry may read: opening and listing.
  *
- * A role needs the rights of pg_read_server_files, and a file lies below one of
+ * A role needs the right (server_files_may_read()), and a file lies below one of
  * the directories of assetreg.asset_roots.  The latter is decided on the resolved
  * path: all symbolic links are resolved first, and what comes out is opened from
  * its root downwards without following a link any more.  So links may lead from
@@ -23,12 +23,16 @@
 #include <linux/openat2.h>
 #endif
 
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 
 #include "assetreg.h"
@@ -80,17 +84,41 @@ asset_roots(void)
 	return roots;
 }
 
-/*
- * Raises 42501, whatever the path, where the current user may not read files.
- */
-void
-server_files_check_right(void)
+/* Whether the current user may call what measures a file. */
+static bool
+may_call_measure_file(void)
 {
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+	Oid			types[] = {TEXTOID, BOOLOID};
+	Oid			function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum("_measure_file"),
+										   PointerGetDatum(buildoidvector(types, lengthof(types))),
+										   ObjectIdGetDatum(get_namespace_oid("assetreg", true)));
+
+	return OidIsValid(function) &&
+		DatumGetBool(DirectFunctionCall3(has_function_privilege_id_id, ObjectIdGetDatum(GetUserId()),
+										 ObjectIdGetDatum(function), CStringGetTextDatum("EXECUTE")));
+}
+
+/*
+ * Whether the current user may read files below the roots: a role with the
+ * privileges of pg_read_server_files, or one that may call
+ * assetreg._measure_file(), which nobody may whom nobody granted it.
+ */
+bool
+server_files_may_read(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES) || may_call_measure_file();
+}
+
+/* Raises 42501, whatever the path, where the current user may not read files. */
+static void
+check_right(void)
+{
+	if (!server_files_may_read())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to read files of the server"),
-				 errdetail("Only roles with privileges of the \"%s\" role may read files.", "pg_read_server_files")));
+				 errdetail("Only roles with privileges of the \"%s\" role, or with the right to execute assetreg._measure_file(), may read files.",
+						   "pg_read_server_files")));
 }
 
 /* ---- where a path leads ---- */
@@ -367,7 +395,7 @@ server_file_open(const char *path)
 {
 	ServerFile *file;
 
-	server_files_check_right();
+	check_right();
 	file = make_file(path);
 	if (!is_absolute_path(path))
 	{

@@ -36,7 +36,7 @@ typedef struct ServerFile
 typedef void (*ServerFileVisitor) (void *arg, const char *path, const struct stat *stat, const char *problem);
 
 extern bool server_files_check_roots(char **newval, void **extra, GucSource source);
-extern void server_files_check_right(void);
+extern bool server_files_may_read(void);
 extern ServerFile *server_file_open(const char *path);
 extern ServerFile *server_file_open_below(ServerFile *directory, const char *path);
 extern void server_file_close(ServerFile *file);

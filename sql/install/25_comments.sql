@@ -54,6 +54,73 @@ BEGIN
 	COMMENT ON COLUMN assetreg.version_ordinals.type IS 'assets.type';
 	COMMENT ON COLUMN assetreg.version_ordinals.name IS 'assets.name';
 	COMMENT ON COLUMN assetreg.version_ordinals.last IS 'N of the last rN';
+	COMMENT ON TABLE assetreg.asset_verifications IS 'what was last found of each asset''s file';
+	COMMENT ON COLUMN assetreg.asset_verifications.asset_id IS 'whose file';
+	COMMENT ON COLUMN assetreg.asset_verifications.result IS 'verified, mismatch, missing or unreadable';
+	COMMENT ON COLUMN assetreg.asset_verifications.detail IS 'why, where it is not what was registered';
+	COMMENT ON COLUMN assetreg.asset_verifications.file_size IS 'what was measured, in bytes';
+	COMMENT ON COLUMN assetreg.asset_verifications.sha256 IS 'what was measured';
+	COMMENT ON COLUMN assetreg.asset_verifications.checked_at IS 'when it was looked at';
+	COMMENT ON COLUMN assetreg.asset_verifications.checked_by IS 'the actor';
+	COMMENT ON TABLE assetreg.verification_runs IS 'the runs of verify_assets(); one without finished_at is going on, or is continued by the next call';
+	COMMENT ON COLUMN assetreg.verification_runs.id IS 'in order of their beginning';
+	COMMENT ON COLUMN assetreg.verification_runs.type IS 'assets of this type only; NULL: of all';
+	COMMENT ON COLUMN assetreg.verification_runs.older_than IS 'assets not verified for so long only; NULL: all';
+	COMMENT ON COLUMN assetreg.verification_runs.started_at IS 'when it began; what was looked at since is done';
+	COMMENT ON COLUMN assetreg.verification_runs.finished_at IS 'when nothing was left to do';
+	COMMENT ON COLUMN assetreg.verification_runs.total IS 'how many assets there were to look at when it began';
+	COMMENT ON COLUMN assetreg.verification_runs.done IS 'how many it has looked at';
+	COMMENT ON COLUMN assetreg.verification_runs.bytes IS 'how much it has read';
+	COMMENT ON COLUMN assetreg.verification_runs.resumed_at IS 'when somebody last began to work on it';
+	COMMENT ON COLUMN assetreg.verification_runs.resumed_done IS 'done at that time';
+	COMMENT ON COLUMN assetreg.verification_runs.resumed_bytes IS 'bytes at that time';
+	COMMENT ON SEQUENCE assetreg.verification_runs_id_seq IS 'gives verification_runs.id';
+	COMMENT ON TABLE assetreg.unresolved_references IS 'what entities need that is not registered, or not by one name; becomes an edge when it is';
+	COMMENT ON COLUMN assetreg.unresolved_references.dependent_id IS 'the entity that needs it';
+	COMMENT ON COLUMN assetreg.unresolved_references.reference IS 'what it is called: type/name@version, or algorithm:hash';
+	COMMENT ON COLUMN assetreg.unresolved_references.type IS 'the type of asset that is meant, where that is known';
+	COMMENT ON COLUMN assetreg.unresolved_references.candidates IS 'the assets that it may mean; none: there is none yet';
+	COMMENT ON COLUMN assetreg.unresolved_references.seen_at IS 'when it was found';
+	COMMENT ON COLUMN assetreg.unresolved_references.source IS 'the source of the edge that it will be';
+	COMMENT ON COLUMN assetreg.unresolved_references.relation IS 'how it is used';
+	COMMENT ON COLUMN assetreg.unresolved_references.requires IS 'what of its interface the dependent needs';
 END
 $$;
 COMMENT ON FUNCTION assetreg._comment_tables() IS 'comments the tables, once, when setup() has made them';
+
+-- A view goes with the functions that it calls, and is made again by setup().
+CREATE FUNCTION assetreg._comment_views() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	COMMENT ON VIEW assetreg.verification_progress IS 'how far verify_assets() is: the runs that go on, and the last one';
+	COMMENT ON COLUMN assetreg.verification_progress.started_at IS 'when it began';
+	COMMENT ON COLUMN assetreg.verification_progress.done IS 'how many assets it has looked at';
+	COMMENT ON COLUMN assetreg.verification_progress.total IS 'how many there were when it began';
+	COMMENT ON COLUMN assetreg.verification_progress.bytes IS 'how much it has read';
+	COMMENT ON COLUMN assetreg.verification_progress.bytes_per_second IS 'since somebody last began to work on it';
+	COMMENT ON COLUMN assetreg.verification_progress.remaining IS 'how long it will take if it goes on like this; NULL before the first asset';
+	COMMENT ON VIEW assetreg.asset_list IS 'the assets with what people choose by: is it the latest, who uses it, how is it rated, what is it warned of';
+	COMMENT ON COLUMN assetreg.asset_list.id IS 'assets.id';
+	COMMENT ON COLUMN assetreg.asset_list.type IS 'one of asset_types';
+	COMMENT ON COLUMN assetreg.asset_list.name IS 'without type and version';
+	COMMENT ON COLUMN assetreg.asset_list.version IS 'as it was registered or derived';
+	COMMENT ON COLUMN assetreg.asset_list.status IS 'active, deprecated or removed';
+	COMMENT ON COLUMN assetreg.asset_list.integrity IS 'declared, verified, mismatch or missing';
+	COMMENT ON COLUMN assetreg.asset_list.file_path IS 'where the file is';
+	COMMENT ON COLUMN assetreg.asset_list.file_size IS 'in bytes';
+	COMMENT ON COLUMN assetreg.asset_list.sha256 IS 'of the whole file';
+	COMMENT ON COLUMN assetreg.asset_list.preview_url IS 'a picture of what it does';
+	COMMENT ON COLUMN assetreg.asset_list.rating_count IS 'how many have rated it';
+	COMMENT ON COLUMN assetreg.asset_list.registered_by IS 'the actor who registered it';
+	COMMENT ON COLUMN assetreg.asset_list.registered_at IS 'when';
+	COMMENT ON COLUMN assetreg.asset_list.reference IS 'type/name@version';
+	COMMENT ON COLUMN assetreg.asset_list.autov2 IS 'the first 10 digits of sha256';
+	COMMENT ON COLUMN assetreg.asset_list.is_latest IS 'the first of versions()';
+	COMMENT ON COLUMN assetreg.asset_list.dependents IS 'how many entities need it directly';
+	COMMENT ON COLUMN assetreg.asset_list.rating_average IS 'of the stars; NULL without a rating';
+	COMMENT ON COLUMN assetreg.asset_list.warnings IS 'how many notes of severity warning or blocker apply to it';
+END
+$$;
+COMMENT ON FUNCTION assetreg._comment_views() IS 'comments the views, when setup() has made them';

@@ -6,6 +6,11 @@ CREATE FUNCTION assetreg._attribution_trigger() RETURNS trigger
 COMMENT ON FUNCTION assetreg._attribution_trigger() IS
 	'fills who, when and (third argument) last changed; only the table''s owner may state them';
 
+CREATE FUNCTION assetreg._actor() RETURNS text
+	LANGUAGE c STABLE PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'assetreg_actor_name';
+COMMENT ON FUNCTION assetreg._actor() IS 'the person on whose behalf the statement runs';
+
 -- Trigger functions that run as their owner serve the table that they were written for and no other.
 CREATE FUNCTION assetreg._check_trigger_table(relid oid, relation text) RETURNS void
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -167,44 +172,66 @@ CREATE FUNCTION assetreg._version_key(version text) RETURNS bytea
 COMMENT ON FUNCTION assetreg._version_key(text) IS
 	'bytes that sort as semantic versions do; NULL for what is no semantic version';
 
-CREATE FUNCTION assetreg.asset_id(reference text) RETURNS bigint
+-- What a reference may mean: several assets may share a hash, and what was measured goes before what is claimed.
+CREATE FUNCTION assetreg._candidates(reference text) RETURNS bigint[]
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	parts text[];
+	parts text[] := regexp_match($1, '^([^/@]+)/(.+)@([^/@]+)$');  -- the type ends at the first slash, the version starts at the last at sign
+	hash_kind text;
+	hash text;
 	found_ids bigint[];
 BEGIN
-	PERFORM assetreg._require_tables();
-	IF $1 IS NULL THEN
-		RAISE EXCEPTION 'asset reference must not be null' USING ERRCODE = 'null_value_not_allowed';
-	END IF;
-
-	-- the type ends at the first slash, the version starts at the last at sign
-	parts := regexp_match($1, '^([^/@]+)/(.+)@([^/@]+)$');
 	IF parts IS NOT NULL THEN
 		SELECT array_agg(a.id) INTO found_ids
 		FROM assetreg.assets a WHERE a.type = parts[1] AND a.name = parts[2] AND a.version = parts[3];
+		RETURN found_ids;
 	ELSIF $1 ~ '^[^/@]+/[^@]+$' THEN
 		SELECT ARRAY[v.id] INTO found_ids
 		FROM (SELECT min(a.id) AS id FROM assetreg.assets a
 			  WHERE a.type = split_part($1, '/', 1) AND a.name = substr($1, strpos($1, '/') + 1)) one,
 			 LATERAL (SELECT assetreg.versions(one.id) AS id LIMIT 1) v
 		WHERE one.id IS NOT NULL;
-	ELSIF $1 ~* '^(sha256:[0-9a-f]{64}|[0-9a-f]{64}|[0-9a-f]{10}|[0-9a-f]{12})$' THEN
-		parts := ARRAY[lower(regexp_replace($1, '^sha256:', '', 'i'))];
-		SELECT array_agg(DISTINCT h.id ORDER BY h.id) INTO found_ids
-		FROM (SELECT a.id FROM assetreg.assets a  -- AutoV2 is the beginning of the SHA-256
-			  WHERE length(parts[1]) IN (10, 64) AND a.sha256 >= parts[1] AND a.sha256 <= parts[1] || repeat('f', 64)
-			  UNION ALL
-			  SELECT h.asset_id FROM assetreg.asset_hashes h
-			  WHERE length(parts[1]) = 12 AND h.value = parts[1] AND h.algorithm = 'autov3') h (id);
-	ELSE
-		RAISE EXCEPTION 'invalid asset reference: "%"', left($1, 200)
-			USING ERRCODE = 'invalid_parameter_value',
-				  HINT = 'A reference is type/name@version, type/name for the latest version, sha256:<hex>, or an AutoV2 or AutoV3 hash.';
+		RETURN found_ids;
 	END IF;
 
+	parts := regexp_match(lower($1), '^(?:([a-z][a-z0-9]*):)?([0-9a-f]{8,128})$');
+	hash := parts[2];
+	hash_kind := coalesce(parts[1], CASE length(hash) WHEN 64 THEN 'sha256' WHEN 8 THEN 'autov1' WHEN 10 THEN 'autov2' WHEN 12 THEN 'autov3' END);
+	IF hash_kind = 'sha256' OR hash_kind = 'autov2' AND length(hash) = 10 THEN
+		SELECT array_agg(a.id ORDER BY a.id) INTO found_ids  -- AutoV2 is the beginning of the SHA-256
+		FROM assetreg.assets a WHERE a.sha256 >= hash AND a.sha256 <= hash || repeat('f', 64);
+		RETURN found_ids;
+	END IF;
+	IF hash_kind = 'autov3' THEN
+		hash := left(hash, 12);  -- of the tensors' whole SHA-256
+	END IF;
+	SELECT coalesce(array_agg(DISTINCT h.asset_id) FILTER (WHERE h.source = 'measured'), array_agg(DISTINCT h.asset_id)) INTO found_ids
+	FROM assetreg.asset_hashes h WHERE h.value = hash AND h.algorithm = hash_kind;
+	RETURN found_ids;
+END
+$$;
+COMMENT ON FUNCTION assetreg._candidates(text) IS 'the assets that a reference may mean, NULL for none and for what is no reference';
+
+CREATE FUNCTION assetreg.asset_id(reference text) RETURNS bigint
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	found_ids bigint[];
+BEGIN
+	PERFORM assetreg._require_tables();
+	IF $1 IS NULL THEN
+		RAISE EXCEPTION 'asset reference must not be null' USING ERRCODE = 'null_value_not_allowed';
+	END IF;
+	IF $1 !~ '^[^/@]+/(.+@[^/@]+|[^@]+)$' AND $1 !~* '^([a-z][a-z0-9]*:[0-9a-f]{8,128}|[0-9a-f]{64}|[0-9a-f]{8}|[0-9a-f]{10}|[0-9a-f]{12})$' THEN
+		RAISE EXCEPTION 'invalid asset reference: "%"', left($1, 200)
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'A reference is type/name@version, type/name for the latest version, a hash such as sha256:<hex> or blake3:<hex>, '
+						 'or just the digits of an AutoV1, AutoV2, AutoV3 or SHA-256 hash.';
+	END IF;
+	found_ids := assetreg._candidates($1);
 	IF cardinality(found_ids) > 1 THEN
 		RAISE EXCEPTION 'asset reference "%" is ambiguous', $1
 			USING ERRCODE = 'cardinality_violation',
@@ -219,32 +246,153 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION assetreg.asset_id(text) IS
-	'the id of type/name@version, type/name (latest version), sha256:<hex>, or an AutoV2 or AutoV3 hash';
+	'the id of type/name@version, type/name (latest version), or a hash: sha256:<hex>, blake3:<hex>, or just the digits of AutoV1, AutoV2, AutoV3, SHA-256';
 
--- The file's name states a version (film-grain-v1.2.safetensors), else the next ordinal is taken; an ordinal is never given twice.
-CREATE FUNCTION assetreg._derive_version(type text, name text, file_path text) RETURNS text
+-- What a file's own metadata, else its name, states: film-grain-v1.2.safetensors.
+CREATE FUNCTION assetreg._stated_version(file_path text, metadata jsonb) RETURNS text
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+	SELECT coalesce(CASE WHEN $2 <> '{}' THEN (assetreg._metadata_facts($2)).version END,
+					substring(regexp_replace(regexp_replace($1, E'^.*[/\\\\]', ''), E'\\.[A-Za-z][A-Za-z0-9_]*$', '')
+							  FROM E'(?:^|[-_. ])[vV]([0-9]+(?:\\.[0-9]+){0,2})(?!\\.?[0-9A-Za-z])'))
+	$$;
+COMMENT ON FUNCTION assetreg._stated_version(text, jsonb) IS 'the version that a file''s metadata or its name states';
+
+-- An ordinal is never given twice.
+CREATE FUNCTION assetreg._next_ordinal(type text, name text) RETURNS text
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 DECLARE
-	base_name text := regexp_replace(regexp_replace($3, E'^.*[/\\\\]', ''), E'\\.[A-Za-z][A-Za-z0-9_]*$', '');
-	found_version text := substring(base_name FROM E'(?:^|[-_. ])[vV]([0-9]+(?:\\.[0-9]+){0,2})(?!\\.?[0-9A-Za-z])');
 	ordinal bigint;
 BEGIN
-	IF found_version IS NOT NULL THEN
-		RETURN found_version;
-	END IF;
 	LOOP
 		INSERT INTO assetreg.version_ordinals AS o (type, name, last) VALUES ($1, $2, 1)
 			ON CONFLICT ON CONSTRAINT version_ordinals_pkey DO UPDATE SET last = o.last + 1
 			RETURNING o.last INTO ordinal;
 		-- somebody may have stated an r<N> of his own
-		EXIT WHEN NOT EXISTS (SELECT FROM assetreg.assets a WHERE a.type = $1 AND a.name = $2 AND a.version = 'r' || ordinal);
+		EXIT WHEN NOT EXISTS (SELECT FROM assetreg.assets a
+							  WHERE a.type = $1 AND a.name = $2 COLLATE "default" AND a.version = ('r' || ordinal) COLLATE "default");
 	END LOOP;
 	RETURN 'r' || ordinal;
 END
 $$;
-COMMENT ON FUNCTION assetreg._derive_version(text, text, text) IS 'the version of an asset that was registered without one';
+COMMENT ON FUNCTION assetreg._next_ordinal(text, text) IS 'the version of an asset for which nothing states one';
+
+CREATE FUNCTION assetreg._version_of_content(type text, name text, sha256 text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	-- a parameter's collation is that of what the function is called with, and an index has one of its own
+	RETURN (SELECT (array_agg(a.version ORDER BY a.id DESC))[1] FROM assetreg.assets a
+			WHERE a.type = $1 AND a.name = $2 COLLATE "default" AND a.sha256 = $3);
+END
+$$;
+COMMENT ON FUNCTION assetreg._version_of_content(text, text, text) IS 'the version under which an asset''s content is registered already';
+
+CREATE FUNCTION assetreg._version_trigger() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off  -- the plan made for an empty table serves the next 100,000 rows
+	AS $$
+BEGIN
+	PERFORM assetreg._check_trigger_table(TG_RELID, 'assets');
+	-- a name that the table refuses gets no ordinal
+	IF NEW.type IS NULL OR NEW.name IS NULL OR octet_length(NEW.name) > 1000
+		OR NOT EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = NEW.type) THEN
+		NEW.version := '?';
+		RETURN NEW;
+	END IF;
+	IF NEW.sha256 IS NOT NULL THEN
+		NEW.version := assetreg._version_of_content(NEW.type, NEW.name, NEW.sha256);
+	END IF;
+	IF NEW.version IS NULL AND (NEW.file_path IS NOT NULL OR NEW.metadata <> '{}') THEN
+		NEW.version := assetreg._stated_version(NEW.file_path, NEW.metadata);
+	END IF;
+	IF NEW.version IS NULL THEN
+		NEW.version := assetreg._next_ordinal(NEW.type, NEW.name);
+		-- who held the ordinals meanwhile may have registered the same content
+		IF NEW.sha256 IS NOT NULL THEN
+			NEW.version := coalesce(assetreg._version_of_content(NEW.type, NEW.name, NEW.sha256), NEW.version);
+		END IF;
+	END IF;
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION assetreg._version_trigger() IS 'derives the version of an asset that is registered without one';
+
+CREATE FUNCTION assetreg._status_trigger() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	RAISE EXCEPTION 'asset "%/%@%" is removed and cannot become %', OLD.type, OLD.name, OLD.version, NEW.status
+		USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Register it as a new version.';
+END
+$$;
+COMMENT ON FUNCTION assetreg._status_trigger() IS 'refuses a change of status that there is no way back from';
+
+-- Each asset of the chain is locked: of two sessions that each make one half of a cycle, one waits for the other or fails.
+CREATE FUNCTION assetreg._check_chain(id bigint, relation text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	next_id bigint := $1;
+	mark bigint := $1;  -- moves on ever more rarely: a cycle that the chain leads into comes back to it
+	steps bigint := 0;
+BEGIN
+	LOOP
+		SELECT CASE relation WHEN 'supersedes' THEN a.supersedes ELSE a.replaced_by END INTO next_id
+		FROM assetreg.assets a WHERE a.id = next_id FOR SHARE;
+		EXIT WHEN next_id IS NULL;
+		IF next_id IN ($1, mark) THEN
+			RAISE EXCEPTION 'asset "%" would %', assetreg.asset_ref(next_id),
+					CASE relation WHEN 'supersedes' THEN 'supersede itself' ELSE 'be replaced by itself' END
+				USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Other assets lead back to it.';
+		END IF;
+		steps := steps + 1;
+		IF steps & (steps - 1) = 0 THEN
+			mark := next_id;
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION assetreg._check_chain(bigint, text) IS 'raises an error for a chain of assets that ends where it began';
+
+CREATE FUNCTION assetreg._chain_trigger() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	PERFORM assetreg._check_trigger_table(TG_RELID, 'assets');
+	IF NEW.supersedes IS NOT NULL THEN
+		PERFORM assetreg._check_chain(NEW.id, 'supersedes');
+	END IF;
+	IF NEW.replaced_by IS NOT NULL THEN
+		PERFORM assetreg._check_chain(NEW.id, 'replaced_by');
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION assetreg._chain_trigger() IS 'keeps supersedes and replaced_by free of cycles';
+
+CREATE FUNCTION assetreg._check_type(type text) RETURNS void
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	IF $1 IS NULL THEN
+		RAISE EXCEPTION 'asset type must not be null' USING ERRCODE = 'null_value_not_allowed';
+	ELSIF NOT EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = $1) THEN
+		RAISE EXCEPTION 'asset type "%" does not exist', left($1, 200)
+			USING ERRCODE = 'undefined_object', HINT = 'Add it to assetreg.asset_types, or use one that is there.';
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION assetreg._check_type(text) IS 'raises the error for what is no asset type';
 
 CREATE FUNCTION assetreg.register_asset(type text, name text, version text = NULL, file_path text = NULL, file_size bigint = NULL,
 		sha256 text = NULL, metadata jsonb = '{}', provides text[] = '{}', supersedes bigint = NULL, preview_url text = NULL)
@@ -254,52 +402,108 @@ CREATE FUNCTION assetreg.register_asset(type text, name text, version text = NUL
 	AS $$
 #variable_conflict use_column
 DECLARE
+	new_id bigint;
 	new_version text := $3;
 	old record;
-	new_id bigint;
+	given record;
 BEGIN
-	PERFORM assetreg._require_tables();
-	IF $1 IS NULL OR $2 IS NULL THEN
-		RAISE EXCEPTION 'type and name of an asset must not be null' USING ERRCODE = 'null_value_not_allowed';
-	END IF;
-	IF NOT EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = $1) THEN
-		RAISE EXCEPTION 'asset type "%" does not exist', left($1, 200)
-			USING ERRCODE = 'undefined_object', HINT = 'Add it to assetreg.asset_types, or use one that is there.';
+	PERFORM assetreg._require_tables(), assetreg._check_type($1);
+	IF $2 IS NULL THEN
+		RAISE EXCEPTION 'asset name must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
 	IF $9 IS NOT NULL AND NOT EXISTS (SELECT FROM assetreg.assets a WHERE a.id = $9) THEN
 		PERFORM assetreg._no_such('asset', $9);
 	END IF;
-	IF new_version IS NULL AND $6 IS NOT NULL THEN
-		-- the same content again is the same asset
-		SELECT a.version INTO new_version FROM assetreg.assets a
-		WHERE a.type = $1 AND a.name = $2 AND a.sha256 = lower($6) ORDER BY a.id DESC LIMIT 1;
-	END IF;
+	new_id := nextval('assetreg.entities_id_seq');
+	SELECT coalesce(m.file_size, $5) AS file_size, coalesce(m.sha256, lower($6)) AS sha256, coalesce(m.metadata || $7, m.metadata, $7, '{}') AS metadata
+	INTO given
+	FROM (SELECT) one LEFT JOIN assetreg._measure_ahead(new_id, $4) m ON true;
 	IF new_version IS NULL THEN
-		new_version := assetreg._derive_version($1, $2, $4);
-		-- whoever held the ordinals meanwhile may have registered the same content
-		new_version := coalesce((SELECT max(a.version) FROM assetreg.assets a
-								 WHERE a.type = $1 AND a.name = $2 AND a.sha256 = lower($6)), new_version);
+		-- NULL: an ordinal, which a trigger gives
+		new_version := coalesce(assetreg._version_of_content($1, $2, given.sha256), assetreg._stated_version($4, given.metadata));
+	END IF;
+	INSERT INTO assetreg.assets (id, type, name, version, file_path, file_size, sha256, metadata, provides, supersedes, preview_url)
+		VALUES (new_id, $1, $2, new_version, $4, $5, $6, coalesce($7, '{}'), coalesce($8, '{}'), $9, $10)
+		ON CONFLICT ON CONSTRAINT assets_type_name_version_key DO NOTHING;
+	IF FOUND THEN
+		PERFORM assetreg._propose(new_id);
+		RETURN new_id;
 	END IF;
 
-	INSERT INTO assetreg.assets AS a (type, name, version, file_path, file_size, sha256, metadata, provides, supersedes, preview_url)
-		VALUES ($1, $2, new_version, $4, $5, lower($6), coalesce($7, '{}'), coalesce($8, '{}'), $9, $10)
-		ON CONFLICT ON CONSTRAINT assets_type_name_version_key DO NOTHING
-		RETURNING a.id INTO new_id;
-	IF new_id IS NULL THEN
-		SELECT a.* INTO STRICT old FROM assetreg.assets a WHERE a.type = $1 AND a.name = $2 AND a.version = new_version;
-		-- what is not given is not claimed to differ
-		IF coalesce($5, old.file_size) IS DISTINCT FROM old.file_size OR coalesce(lower($6), old.sha256) IS DISTINCT FROM old.sha256 THEN
-			RAISE EXCEPTION 'asset "%/%@%" already exists with other content', $1, $2, new_version
-				USING ERRCODE = 'duplicate_object',
-					  DETAIL = format('Registered: size %s, SHA-256 %s. Given: size %s, SHA-256 %s.',
-									  coalesce(old.file_size::text, 'unknown'), coalesce(old.sha256, 'unknown'),
-									  coalesce($5::text, 'unknown'), coalesce(lower($6), 'unknown')),
-					  HINT = 'Register it as a new version.';
-		END IF;
-		new_id := old.id;
+	-- what is not given is not claimed to differ; an ordinal's row is there already if another session was faster with the same
+	SELECT a.* INTO STRICT old FROM assetreg.assets a
+	WHERE a.type = $1 AND a.name = $2 AND a.version = coalesce(new_version, assetreg._version_of_content($1, $2, given.sha256));
+	IF coalesce(given.file_size, old.file_size) IS DISTINCT FROM old.file_size
+		OR coalesce(given.sha256, old.sha256) IS DISTINCT FROM old.sha256 THEN
+		RAISE EXCEPTION 'asset "%/%@%" already exists with other content', $1, $2, old.version
+			USING ERRCODE = 'duplicate_object',
+				  DETAIL = format('Registered: size %s, SHA-256 %s. Given: size %s, SHA-256 %s.',
+								  coalesce(old.file_size::text, 'unknown'), coalesce(old.sha256, 'unknown'),
+								  coalesce(given.file_size::text, 'unknown'), coalesce(given.sha256, 'unknown')),
+				  HINT = 'Register it as a new version, or replace the file by assetreg.replace_file().';
 	END IF;
-	RETURN new_id;
+	IF old.status = 'removed' THEN
+		RAISE NOTICE 'asset "%/%@%" is registered already, and removed', $1, $2, old.version
+			USING HINT = 'To use it again, register it as a new version.';
+	END IF;
+	RETURN old.id;
 END
 $$;
 COMMENT ON FUNCTION assetreg.register_asset(text, text, text, text, bigint, text, jsonb, text[], bigint, text) IS
 	'registers a version of an asset; the same content under the same name and version again is the same asset';
+
+CREATE FUNCTION assetreg._propose(asset_id bigint) RETURNS void
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	r record;
+BEGIN
+	FOR r IN
+		SELECT assetreg.asset_ref(min(b.id)) AS reference, count(*) AS assets
+		FROM assetreg.assets a JOIN assetreg.assets b ON b.sha256 = a.sha256 AND b.id <> a.id WHERE a.id = $1 HAVING count(*) > 0
+	LOOP
+		RAISE NOTICE 'the same content is registered as "%"%', r.reference,
+			CASE WHEN r.assets > 1 THEN format(' and %s more', r.assets - 1) ELSE '' END;
+	END LOOP;
+	FOR r IN
+		SELECT f.asset_type, a.type FROM assetreg.assets a, assetreg._metadata_facts(a.metadata) f
+		WHERE a.id = $1 AND a.metadata <> '{}' AND a.type IN ('model', 'lora') AND f.asset_type <> a.type
+	LOOP
+		RAISE NOTICE 'the metadata says that this is a %, not a %', r.asset_type, r.type;
+	END LOOP;
+	FOR r IN
+		SELECT u.reference, u.candidates, CASE u.relation WHEN 'vae' THEN f.vae_name ELSE f.base_name END AS name, u.relation
+		FROM assetreg.unresolved_references u JOIN assetreg.assets a ON a.id = u.dependent_id, assetreg._metadata_facts(a.metadata) f
+		WHERE u.dependent_id = $1 AND u.source = 'metadata' ORDER BY u.reference
+	LOOP
+		RAISE NOTICE 'the metadata names "%" as %, which %', coalesce(r.name || ' ', '') || r.reference,
+				CASE r.relation WHEN 'vae' THEN 'VAE' ELSE 'base model' END,
+				CASE WHEN r.candidates = '{}' THEN 'is not registered' ELSE format('may be one of %s assets', cardinality(r.candidates)) END
+			USING HINT = CASE WHEN r.candidates = '{}' THEN 'The dependency is added when it is.' ELSE 'Add the dependency that is meant by assetreg.add_dependency().' END;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION assetreg._propose(bigint) IS 'tells what the metadata of an asset says and the registry does not';
+
+CREATE FUNCTION assetreg.replace_file(asset_id bigint, file_path text = NULL, file_size bigint = NULL, sha256 text = NULL) RETURNS bigint
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM assetreg._require_tables();
+	-- before the row is locked
+	PERFORM assetreg._measure_ahead($1, coalesce($2, a.file_path)) FROM assetreg.assets a
+		WHERE a.id = $1 AND coalesce($2, a.file_path) IS NOT NULL;
+	UPDATE assetreg.assets a SET file_path = coalesce($2, a.file_path), file_size = $3, sha256 = $4
+	WHERE a.id = $1 AND coalesce($2, a.file_path, $4) IS NOT NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'asset "%" has no file', assetreg.asset_ref($1)
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give its file_path, or the sha256 of its new content.';
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION assetreg.replace_file(bigint, text, bigint, text) IS
+	'states that an asset''s file has changed or moved: what the server can read is measured anew, else size and hash must be given';

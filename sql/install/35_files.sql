@@ -1,18 +1,11 @@
 -- Files of the server: what is measured and what is read out of them. All of it with the rights of who calls.
 
 CREATE FUNCTION assetreg._measure_file(path text, strict boolean = true, OUT state text, OUT detail text, OUT size bigint, OUT sha256 text,
-		OUT autov1 text, OUT autov3 text, OUT format text, OUT metadata jsonb, OUT tensors jsonb) RETURNS SETOF record
+		OUT autov1 text, OUT autov3 text, OUT format text, OUT metadata jsonb, OUT tensors jsonb, OUT files bigint) RETURNS SETOF record
 	LANGUAGE c VOLATILE PARALLEL SAFE COST 10000 ROWS 1
 	AS 'MODULE_PATHNAME', 'assetreg_measure_file';
 COMMENT ON FUNCTION assetreg._measure_file(text, boolean) IS
-	'size, hashes, format and metadata of a file; state: measured, missing, unreachable, outside, irregular or directory';
-
-CREATE FUNCTION assetreg._measure_directory(path text, OUT state text, OUT detail text, OUT size bigint, OUT files bigint, OUT sha256 text)
-	RETURNS SETOF record
-	LANGUAGE c VOLATILE PARALLEL SAFE COST 10000 ROWS 1
-	AS 'MODULE_PATHNAME', 'assetreg_measure_directory';
-COMMENT ON FUNCTION assetreg._measure_directory(text) IS
-	'a digest of all files in a directory but those below .git and __pycache__; state: measured, missing, unreachable, outside, irregular or file';
+	'size, hashes, format and metadata of a file, or of all files in a directory but those below .git and __pycache__; state: measured, missing, unreachable, outside or irregular';
 
 CREATE FUNCTION assetreg._list_files(path text, pattern text = '*', recursive boolean = true, OUT file_path text, OUT size bigint, OUT problem text)
 	RETURNS SETOF record
@@ -79,3 +72,21 @@ CREATE FUNCTION assetreg._metadata_facts(metadata jsonb, OUT title text, OUT ass
 	$$;
 COMMENT ON FUNCTION assetreg._metadata_facts(jsonb) IS
 	'what a file''s metadata says of its title, type, part of a model, base model and VAE, version and tensor hashes';
+
+CREATE FUNCTION assetreg._measure_trigger() RETURNS trigger
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'assetreg_measure_trigger';
+COMMENT ON FUNCTION assetreg._measure_trigger() IS
+	'measures the files of assets as their rows are written, with the rights of who writes';
+
+CREATE FUNCTION assetreg._measure_ahead(asset_id bigint, file_path text, OUT file_size bigint, OUT sha256 text, OUT metadata jsonb) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE COST 10000 ROWS 1
+	AS 'MODULE_PATHNAME', 'assetreg_measure_ahead';
+COMMENT ON FUNCTION assetreg._measure_ahead(bigint, text) IS
+	'measures a file for the row of an asset that is about to be written; no row where the server cannot read it';
+
+CREATE FUNCTION assetreg._measurement_of(asset_id bigint, OUT file_size bigint, OUT sha256 text, OUT autov1 text, OUT autov3 text) RETURNS SETOF record
+	LANGUAGE c VOLATILE PARALLEL UNSAFE ROWS 1
+	AS 'MODULE_PATHNAME', 'assetreg_measurement_of';
+COMMENT ON FUNCTION assetreg._measurement_of(bigint) IS
+	'the content that this transaction found or declared as it wrote an asset''s row';

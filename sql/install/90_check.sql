@@ -32,6 +32,13 @@ BEGIN
 			 LEFT JOIN pg_trigger g ON g.tgrelid = to_regclass('assetreg.' || t.relation) AND g.tgname = t.name
 		WHERE g.tgenabled IS DISTINCT FROM 'O';
 	RETURN QUERY
+		SELECT format('policy %s on assetreg.%s', p.name, p.relation), 'is missing: run assetreg.setup()'
+		FROM assetreg._policies() p
+		WHERE NOT EXISTS (SELECT FROM pg_policy o WHERE o.polrelid = to_regclass('assetreg.' || p.relation) AND o.polname = p.name)
+		UNION ALL
+		SELECT DISTINCT 'row security of assetreg.' || c.relname, 'is off: run assetreg.setup()'
+		FROM assetreg._policies() p JOIN pg_class c ON c.oid = to_regclass('assetreg.' || p.relation) WHERE NOT c.relrowsecurity;
+	RETURN QUERY
 		SELECT format('foreign key %s on %s', c.conname, t.relation), 'is not enforced: run assetreg.setup()'
 		FROM assetreg._disabled_constraint_triggers() t
 			 JOIN pg_trigger g ON g.tgrelid = t.relation AND g.tgname = t.name
@@ -71,9 +78,18 @@ BEGIN
 		WHERE NOT EXISTS (SELECT FROM assetreg.entities e WHERE e.id = d.dependent_id)
 		   OR NOT EXISTS (SELECT FROM assetreg.entities e WHERE e.id = d.dependency_id);
 	RETURN QUERY
+		SELECT format('reference "%s" of entity %s', u.reference, u.dependent_id), 'names one asset by now: run assetreg.setup()'
+		FROM assetreg.unresolved_references u
+		WHERE cardinality(array_remove(assetreg._candidates(u.reference), u.dependent_id)) = 1;
+	RETURN QUERY
 		SELECT 'sequence assetreg.entities_id_seq', format('is at %s, behind the largest id %s', s.last_value, m.id)
 		FROM assetreg.entities_id_seq s, (SELECT max(e.id) AS id FROM assetreg.entities e) m
 		WHERE s.last_value < m.id;
+	RETURN QUERY
+		SELECT coalesce('asset ' || p.asset_id, 'assetreg.asset_stat_changes'), p.problem || ': run assetreg.setup()'
+		FROM assetreg._stats_problems() p;
+	RETURN QUERY
+		SELECT 'asset ' || p.asset_id, p.problem || ': run assetreg.setup()' FROM assetreg._search_problems() p;
 END
 $$;
 COMMENT ON FUNCTION assetreg.check_registry() IS 'what is wrong with the registry, for instance after a restore; no rows when it is whole';

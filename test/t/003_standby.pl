@@ -17,9 +17,12 @@ $primary->start;
 fill($primary, 'postgres');
 $primary->safe_psql('postgres', 'CREATE EXTENSION pageinspect');
 # pages with room in them: reading does not prune these, which would have to wait for the standby's snapshots
-$primary->safe_psql('postgres', 'ALTER TABLE assetreg.asset_dependencies SET (fillfactor = 10)');
-$primary->safe_psql('postgres', 'VACUUM FULL assetreg.asset_dependencies');
-$primary->safe_psql('postgres', 'ALTER TABLE assetreg.asset_dependencies RESET (fillfactor)');
+for my $table ('asset_dependencies', 'asset_stats')
+{
+	$primary->safe_psql('postgres', "ALTER TABLE assetreg.$table SET (fillfactor = 10)");
+	$primary->safe_psql('postgres', "VACUUM FULL assetreg.$table");
+	$primary->safe_psql('postgres', "ALTER TABLE assetreg.$table RESET (fillfactor)");
+}
 $primary->backup('start');
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');

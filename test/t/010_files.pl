@@ -185,8 +185,7 @@ sub opens_the_right_files
 	state_is("$root/zero", 'irregular', "$how: a link to a device, where devices are below a root");
 	is($node->safe_psql('postgres', "SET assetreg.asset_roots = '$root'; SELECT state FROM assetreg._measure_file('$root/zero')"),
 		'outside', "$how: and where they are not");
-	state_is($root, 'directory', "$how: the root itself");
-	state_is("$root/dir/", 'directory', "$how: a directory");
+	state_is("$other/", 'measured', "$how: a directory");
 	my $started = time;
 	state_is("$root/fifo", 'irregular', "$how: a FIFO that nobody writes to");
 	state_is("$root/socket", 'irregular', "$how: a socket");
@@ -261,28 +260,32 @@ fails_with("$call('" . write_file("$root/empty", '') . "')", qr/ERROR:  22023: f
 
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE reader;
+CREATE ROLE measurer;
 CREATE ROLE stranger;
 GRANT pg_read_server_files TO reader;
-GRANT USAGE ON SCHEMA assetreg TO reader, stranger;
-GRANT EXECUTE ON FUNCTION assetreg._measure_file, assetreg._measure_directory, assetreg._list_files TO reader, stranger;
+GRANT USAGE ON SCHEMA assetreg TO reader, measurer, stranger;
+GRANT EXECUTE ON FUNCTION assetreg._measure_file TO measurer;
+GRANT EXECUTE ON FUNCTION assetreg._list_files TO reader, measurer, stranger;
 SQL
-is($node->safe_psql('postgres', "SET ROLE reader; SELECT size FROM assetreg._measure_file('$root/one')"), '1', 'pg_read_server_files is enough');
-my %errors;
-for my $function ('_measure_file', '_measure_directory', '_list_files')
+is($node->safe_psql('postgres', "SET ROLE measurer; SELECT size FROM assetreg._measure_file('$root/one')"), '1', 'EXECUTE on assetreg._measure_file is enough');
+is($node->safe_psql('postgres', "SET ROLE $_; SELECT count(*) > 0 FROM assetreg._list_files('$root')"), 't', "what $_ has is enough to list files")
+	for qw(reader measurer);
+for my $function ('_measure_file', '_list_files')
 {
+	my %errors;
 	for my $file ("$root/one", "$root/nothing", "$root/no/thing", $root, "$out/secret", '/nothing', "$root/" . 'a' x 5000, 'x')
 	{
 		$errors{ fails_with("SET ROLE stranger; SELECT * FROM assetreg.$function('$file')", qr/ERROR:  42501: permission denied/, "$function without the right") }++;
 	}
+	is(scalar keys %errors, 1, 'a role without the right gets one and the same text for all of them');
 }
-is(scalar keys %errors, 1, 'a role without the right gets one and the same text for all of them');
 # PostgreSQL knows a setting of a library when it has loaded it; what was said before is dropped then.
 my $load = q{SELECT assetreg._version_key('1')};
 fails_with("$load; SET ROLE reader; SET assetreg.asset_roots = '/'", qr/ERROR:  42501/, 'only a superuser says where the roots are');
 fails_with("$load; SET ROLE stranger; SHOW assetreg.asset_roots", qr/ERROR:  42501/, 'or sees it');
 fails_with("$load; SET assetreg.asset_roots = 'models'", qr/ERROR:  22023: invalid value.*DETAIL:  "models" is not an absolute path/s, 'a root is an absolute path');
 fails_with("$load; SET assetreg.asset_roots = '/a,,/b'", qr/ERROR:  22023: invalid value.*DETAIL:  List syntax/s, 'and a list a list');
-is($node->safe_psql('postgres', "SET ROLE reader; SET assetreg.asset_roots = '/'; SELECT state FROM assetreg._measure_file('$out/secret')"),
+is($node->safe_psql('postgres', "SET ROLE measurer; SET assetreg.asset_roots = '/'; SELECT state FROM assetreg._measure_file('$out/secret')"),
 	'outside', 'who sets it before the library is loaded gains nothing');
 is($node->safe_psql('postgres', "SET assetreg.asset_roots = ''; SELECT state FROM assetreg._measure_file('$root/one')"), 'outside', 'without roots nothing is read');
 is($node->safe_psql('postgres', "SET assetreg.asset_roots = '/'; SELECT state FROM assetreg._measure_file('$out/secret')"), 'measured', 'the root may be /');
@@ -443,7 +446,7 @@ write_file("$pack/$_", $contents{$_}) for keys %contents;
 symlink "$out/secret", "$pack/link" or die;
 mkfifo("$pack/fifo", oct 600) or die;
 
-sub digest { return $node->safe_psql('postgres', "SELECT state, files, size, sha256 FROM assetreg._measure_directory('$pack')") }
+sub digest { return $node->safe_psql('postgres', "SELECT state, files, size, sha256 FROM assetreg._measure_file('$pack')") }
 my $recomputed = write_file("$top/digest", <<'SH');
 cd "$1"
 find . \( -name .git -o -name __pycache__ \) -prune -o -type f -printf '%P\0' | LC_ALL=C sort -z |
@@ -459,9 +462,8 @@ write_file("$pack/nodes/__pycache__/more.pyc", 'more');
 is(digest(), $digest, 'what git and Python leave there does not count');
 write_file("$pack/nodes.py", ' ');
 isnt(digest(), $digest, 'everything else does');
-my $digest_of = 'SELECT state FROM assetreg._measure_directory';
-is($node->safe_psql('postgres', "$digest_of('$root/one') UNION ALL $digest_of('$out') UNION ALL $digest_of('$pack/no')"), "file\noutside\nmissing",
-	'what is no directory has no digest');
+my $digest_of = 'SELECT state FROM assetreg._measure_file';
+is($node->safe_psql('postgres', "SELECT files FROM assetreg._measure_file('$root/one')"), '', 'a file has no files in it');
 fails_with("$digest_of('$pack/empty')", qr/ERROR:  22023: directory ".*" has no files/, 'neither has an empty one');
 chmod 0, "$pack/nodes" or die;
 fails_with("$digest_of('$pack')", qr/ERROR:  55000: could not read "nodes" in directory ".*"\nDETAIL:  Permission denied/, 'nor one that can be read in parts only');

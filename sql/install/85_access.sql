@@ -1,0 +1,260 @@
+-- Who may do what, and on whose behalf.
+CREATE FUNCTION assetreg.act_as(actor text) RETURNS void
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'assetreg_act_as';
+COMMENT ON FUNCTION assetreg.act_as(text) IS 'says on whose behalf the statements of this transaction run';
+
+-- A line for each table, view, sequence and function: what each level has of it, in the letters of an access privilege
+-- list: r SELECT, a INSERT, w UPDATE, d DELETE, x REFERENCES, U USAGE, X EXECUTE, s SET.  '' is a decision, too: for the
+-- owner alone.  TRUNCATE passes row security by, a trigger runs as whoever fires it: neither is for a level.
+--
+-- What a function does as its caller, the caller needs rights for: a function that starts with an underscore has the
+-- levels of those that call it.  A trigger function needs none to be fired.
+CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text, OUT contributor text, OUT service text, OUT admin text)
+	RETURNS SETOF record
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 100
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+	VALUES
+	('schema',   'assetreg',                      'U', 'U',    'U',    'U'),
+	('setting',  'assetreg.actor',                '',  '',     's',    ''),
+	('column',   'assets.id',                     '',  '',     'x',    'x'),
+	('sequence', 'entities_id_seq',               '',  'U',    'U',    'rU'),
+	('table',    'asset_dependencies',            'r', 'rawd', 'rawd', 'rawd'),
+	('table',    'asset_hashes',                  'r', 'rawd', 'rawd', 'rawd'),
+	('table',    'asset_list',                    'r', 'r',    'r',    'r'),
+	('table',    'asset_note_history',            'r', 'r',    'r',    'r'),
+	('table',    'asset_notes',                   'r', 'rawd', 'rawd', 'rawd'),
+	('table',    'asset_ratings',                 'r', 'rawd', 'rawd', 'rawd'),
+	('table',    'asset_search',                  'r', 'r',    'r',    'r'),
+	('table',    'asset_stat_changes',            '',  '',     '',     'r'),
+	('table',    'asset_stats',                   'r', 'r',    'r',    'r'),
+	('table',    'asset_types',                   'r', 'r',    'r',    'rawd'),
+	('table',    'asset_verifications',           'r', 'r',    'r',    'r'),
+	('table',    'assets',                        'r', 'raw',  'raw',  'rawd'),
+	('table',    'entities',                      'r', 'r',    'rawd', 'rawd'),
+	('table',    'entity_kinds',                  'r', 'r',    'r',    'rawd'),
+	('table',    'unresolved_references',         'r', 'r',    'rawd', 'rawd'),
+	('table',    'verification_progress',         'r', 'r',    'r',    'r'),
+	('table',    'verification_runs',             'r', 'r',    'r',    'rd'),
+	('table',    'version_ordinals',              'r', 'r',    'r',    'r'),
+	('function', 'act_as',                        '',  '',     'X',    ''),
+	('function', 'add_dependency',                '',  'X',    'X',    'X'),
+	('function', 'add_note',                      '',  'X',    'X',    'X'),
+	('function', 'asset_id',                      'X', 'X',    'X',    'X'),
+	('function', 'asset_ref',                     'X', 'X',    'X',    'X'),
+	('function', 'check_configuration',           'X', 'X',    'X',    'X'),
+	('function', 'check_entity',                  'X', 'X',    'X',    'X'),
+	('function', 'check_registry',                '',  '',     '',     'X'),
+	('function', 'delete_asset',                  '',  '',     '',     'X'),
+	('function', 'delete_note',                   '',  'X',    'X',    'X'),
+	('function', 'delete_preview',                'X', 'X',    'X',    'X'),
+	('function', 'dependencies_of',               'X', 'X',    'X',    'X'),
+	('function', 'dependency_cycles',             'X', 'X',    'X',    'X'),
+	('function', 'dependency_graph',              'X', 'X',    'X',    'X'),
+	('function', 'dependency_paths',              'X', 'X',    'X',    'X'),
+	('function', 'dependency_tree',               'X', 'X',    'X',    'X'),
+	('function', 'dependent_count',               'X', 'X',    'X',    'X'),
+	('function', 'dependents',                    'X', 'X',    'X',    'X'),
+	('function', 'edit_note',                     '',  'X',    'X',    'X'),
+	('function', 'entity_id',                     'X', 'X',    'X',    'X'),
+	('function', 'find_assets',                   'X', 'X',    'X',    'X'),
+	('function', 'grant_access',                  '',  '',     '',     ''),
+	('function', 'impact',                        'X', 'X',    'X',    'X'),
+	('function', 'move_dependents',               '',  'X',    'X',    'X'),
+	('function', 'put_entity',                    '',  '',     'X',    'X'),
+	('function', 'rate_asset',                    '',  'X',    'X',    'X'),
+	('function', 'register_asset',                '',  'X',    'X',    'X'),
+	('function', 'register_directory',            '',  'X',    'X',    'X'),
+	('function', 'remove_dependency',             '',  'X',    'X',    'X'),
+	('function', 'replace_file',                  '',  'X',    'X',    'X'),
+	('function', 'search_notes',                  'X', 'X',    'X',    'X'),
+	('function', 'set_asset_status',              '',  'X',    'X',    'X'),
+	('function', 'setup',                         '',  '',     '',     ''),
+	('function', 'unrate_asset',                  '',  'X',    'X',    'X'),
+	('function', 'verify_asset',                  '',  'X',    'X',    'X'),
+	('function', 'verify_assets',                 '',  'X',    'X',    'X'),
+	('function', 'versions',                      'X', 'X',    'X',    'X'),
+	('function', 'where_used',                    'X', 'X',    'X',    'X'),
+	('function', '_access',                       '',  '',     '',     ''),
+	('function', '_actor',                        'X', 'X',    'X',    'X'),
+	('function', '_architecture_family',          'X', 'X',    'X',    'X'),
+	('function', '_asset_types_trigger',          '',  '',     '',     ''),
+	('function', '_assets_facts_trigger',         '',  '',     '',     ''),
+	('function', '_assets_search_trigger',        '',  '',     '',     ''),
+	('function', '_assets_stats_trigger',         '',  '',     '',     ''),
+	('function', '_assets_sync_trigger',          '',  '',     '',     ''),
+	('function', '_attribution_trigger',          '',  '',     '',     ''),
+	('function', '_autov1',                       'X', 'X',    'X',    'X'),
+	('function', '_base_mismatches',              'X', 'X',    'X',    'X'),
+	('function', '_candidates',                   'X', 'X',    'X',    'X'),
+	('function', '_chain_trigger',                '',  '',     '',     ''),
+	('function', '_change_asset',                 '',  'X',    'X',    'X'),
+	('function', '_check_asset',                  'X', 'X',    'X',    'X'),
+	('function', '_check_chain',                  '',  '',     '',     ''),
+	('function', '_check_entity',                 'X', 'X',    'X',    'X'),
+	('function', '_check_kind',                   'X', 'X',    'X',    'X'),
+	('function', '_check_needed',                 'X', 'X',    'X',    'X'),
+	('function', '_check_severity',               '',  'X',    'X',    'X'),
+	('function', '_check_text',                   '',  'X',    'X',    'X'),
+	('function', '_check_trigger_table',          '',  '',     '',     ''),
+	('function', '_check_type',                   '',  'X',    'X',    'X'),
+	('function', '_comment_stats',                '',  '',     '',     ''),
+	('function', '_comment_tables',               '',  '',     '',     ''),
+	('function', '_comment_views',                '',  '',     '',     ''),
+	('function', '_configuration_notes',          'X', 'X',    'X',    'X'),
+	('function', '_count_ratings',                '',  '',     '',     'X'),
+	('function', '_count_verified',               '',  'X',    'X',    'X'),
+	('function', '_delete_preview',               'X', 'X',    'X',    'X'),
+	('function', '_dependencies_stats_trigger',   '',  '',     '',     ''),
+	('function', '_disabled_constraint_triggers', '',  '',     '',     'X'),
+	('function', '_entities_check_trigger',       '',  '',     '',     ''),
+	('function', '_escape_html',                  'X', 'X',    'X',    'X'),
+	('function', '_everyone_edits_notes',         'X', 'X',    'X',    'X'),
+	('function', '_files_to_register',            '',  'X',    'X',    'X'),
+	('function', '_finish_verification',          '',  'X',    'X',    'X'),
+	('function', '_fold_assets',                  '',  '',     '',     ''),
+	('function', '_fold_dependents',              '',  '',     '',     ''),
+	('function', '_fold_stats_trigger',           '',  '',     '',     ''),
+	('function', '_guard_trigger',                '',  '',     '',     ''),
+	('function', '_has_dependents_now',           '',  '',     '',     ''),
+	('function', '_hashes_trigger',               '',  '',     '',     ''),
+	('function', '_inherit_priors',               '',  '',     '',     ''),
+	('function', '_is_part',                      'X', 'X',    'X',    'X'),
+	('function', '_keep_references_trigger',      '',  '',     '',     ''),
+	('function', '_latest_version',               'X', 'X',    'X',    'X'),
+	('function', '_link_metadata',                '',  '',     '',     ''),
+	('function', '_list_cursor',                  'X', 'X',    'X',    'X'),
+	('function', '_list_files',                   '',  'X',    'X',    'X'),
+	('function', '_list_order',                   'X', 'X',    'X',    'X'),
+	('function', '_list_page',                    'X', 'X',    'X',    'X'),
+	('function', '_list_place',                   'X', 'X',    'X',    'X'),
+	('function', '_list_statement',               'X', 'X',    'X',    'X'),
+	('function', '_may_administer',               'X', 'X',    'X',    'X'),
+	('function', '_may_edit_note',                'X', 'X',    'X',    'X'),
+	('function', '_measure_ahead',                '',  'X',    'X',    'X'),
+	('function', '_measure_file',                 '',  'X',    'X',    'X'),  -- the right to read files below assetreg.asset_roots
+	('function', '_measure_trigger',              '',  '',     '',     ''),
+	('function', '_measurement_of',               '',  'X',    'X',    'X'),
+	('function', '_metadata_facts',               'X', 'X',    'X',    'X'),
+	('function', '_move_notes_trigger',           '',  '',     '',     ''),
+	('function', '_name_of_file',                 '',  'X',    'X',    'X'),
+	('function', '_needed',                       'X', 'X',    'X',    'X'),
+	('function', '_next_ordinal',                 '',  '',     '',     ''),
+	('function', '_no_such',                      'X', 'X',    'X',    'X'),
+	('function', '_no_such_note',                 '',  'X',    'X',    'X'),
+	('function', '_note_history_trigger',         '',  '',     '',     ''),
+	('function', '_note_query',                   'X', 'X',    'X',    'X'),
+	('function', '_notes_of',                     'X', 'X',    'X',    'X'),
+	('function', '_notes_trigger',                '',  '',     '',     ''),
+	('function', '_point_to_predecessors',        '',  '',     '',     ''),
+	('function', '_policies',                     '',  '',     '',     'X'),
+	('function', '_predecessor',                  '',  '',     '',     ''),
+	('function', '_propose',                      '',  'X',    'X',    'X'),
+	('function', '_ratings_stats_trigger',        '',  '',     '',     ''),
+	('function', '_record_verification',          '',  'X',    'X',    'X'),
+	('function', '_recount_stats',                '',  '',     '',     ''),
+	('function', '_refresh_search',               '',  '',     '',     ''),
+	('function', '_register_file',                '',  'X',    'X',    'X'),
+	('function', '_relations',                    '',  '',     '',     'X'),
+	('function', '_require_autocommit',           '',  'X',    'X',    'X'),
+	('function', '_require_tables',               'X', 'X',    'X',    'X'),
+	('function', '_resolve_references',           '',  '',     '',     ''),
+	('function', '_search_problems',              '',  '',     '',     'X'),
+	('function', '_search_query',                 'X', 'X',    'X',    'X'),
+	('function', '_search_row',                   '',  '',     '',     'X'),
+	('function', '_search_words_query',           'X', 'X',    'X',    'X'),
+	('function', '_setup_assets',                 '',  '',     '',     ''),
+	('function', '_setup_graph',                  '',  '',     '',     ''),
+	('function', '_setup_kinds',                  '',  '',     '',     ''),
+	('function', '_setup_notes',                  '',  '',     '',     ''),
+	('function', '_setup_policies',               '',  '',     '',     ''),
+	('function', '_setup_ratings',                '',  '',     '',     ''),
+	('function', '_setup_references',             '',  '',     '',     ''),
+	('function', '_setup_search',                 '',  '',     '',     ''),
+	('function', '_setup_stats',                  '',  '',     '',     ''),
+	('function', '_setup_verification',           '',  '',     '',     ''),
+	('function', '_start_verification',           '',  'X',    'X',    'X'),
+	('function', '_stated_facts',                 'X', 'X',    'X',    'X'),
+	('function', '_stated_references',            '',  '',     '',     ''),
+	('function', '_stated_version',               '',  'X',    'X',    'X'),
+	('function', '_stats_problems',               '',  '',     '',     'X'),
+	('function', '_stats_triggers',               '',  '',     '',     'X'),
+	('function', '_status_trigger',               '',  '',     '',     ''),
+	('function', '_still_to_verify',              '',  'X',    'X',    'X'),
+	('function', '_take_facts',                   '',  '',     '',     ''),
+	('function', '_triggers',                     '',  '',     '',     'X'),
+	('function', '_verify_next',                  '',  'X',    'X',    'X'),
+	('function', '_verify_on_server',             '',  'X',    'X',    'X'),
+	('function', '_version_key',                  'X', 'X',    'X',    'X'),
+	('function', '_version_of_content',           '',  'X',    'X',    'X'),
+	('function', '_version_trigger',              '',  '',     '',     '')
+	$$;
+COMMENT ON FUNCTION assetreg._access() IS 'what each level of grant_access() may do with each object';
+
+CREATE FUNCTION assetreg.grant_access(role regrole, level text) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	owner oid := (SELECT e.extowner FROM pg_extension e WHERE e.extname = 'assetreg');
+	grantee name := (SELECT r.rolname FROM pg_roles r WHERE r.oid = $1);
+	r record;
+BEGIN
+	PERFORM assetreg._require_tables();
+	IF NOT pg_has_role(owner, 'USAGE') THEN
+		RAISE EXCEPTION 'permission denied to grant access to the registry'
+			USING ERRCODE = 'insufficient_privilege', DETAIL = 'Only the owner of the extension and superusers may do that.';
+	ELSIF $1 IS NULL OR $2 IS NULL THEN
+		RAISE EXCEPTION 'role and level must not be null' USING ERRCODE = 'null_value_not_allowed';
+	ELSIF grantee IS NULL THEN
+		RAISE EXCEPTION 'role % does not exist', $1::oid USING ERRCODE = 'undefined_object';
+	ELSIF $2 NOT IN ('reader', 'contributor', 'service', 'admin', 'none') THEN
+		RAISE EXCEPTION 'unrecognized access level: "%"', left($2, 200)
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use "reader", "contributor", "service", "admin" or "none".';
+	ELSIF $1 = owner THEN
+		RAISE EXCEPTION 'role "%" owns the registry and has no level', grantee USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	-- two sessions that grant the same would meet in the catalog
+	LOCK TABLE assetreg.entity_kinds IN SHARE UPDATE EXCLUSIVE MODE;
+
+	-- a table's line first: it takes the rights on columns back, too
+	FOR r IN
+		SELECT o.target, o.revoked, o.suffix,
+			   (SELECT string_agg(w.word || o.suffix, ', ')
+				FROM (VALUES ('r', 'SELECT'), ('a', 'INSERT'), ('w', 'UPDATE'), ('d', 'DELETE'), ('x', 'REFERENCES'), ('U', 'USAGE'), ('X', 'EXECUTE'),
+							 ('s', 'SET')) w (letter, word)
+				WHERE strpos(to_jsonb(a) ->> $2, w.letter) > 0) AS granted
+		FROM assetreg._access() a CROSS JOIN LATERAL (
+			SELECT 'SCHEMA assetreg', true, '' WHERE a.kind = 'schema'
+			UNION ALL
+			SELECT format('%s assetreg.%I', a.kind, a.object), true, '' WHERE a.kind IN ('table', 'sequence')
+			UNION ALL
+			SELECT format('TABLE assetreg.%I', split_part(a.object, '.', 1)), false, format(' (%I)', split_part(a.object, '.', 2)) WHERE a.kind = 'column'
+			UNION ALL
+			SELECT 'ROUTINE ' || p.oid::regprocedure, true, '' FROM pg_proc p
+			WHERE a.kind = 'function' AND p.pronamespace = 'assetreg'::regnamespace AND p.proname = a.object
+			UNION ALL
+			SELECT 'PARAMETER ' || a.object,
+				   EXISTS (SELECT FROM pg_parameter_acl p, aclexplode(p.paracl) x WHERE p.parname = a.object AND x.grantee = $1), '' WHERE a.kind = 'setting'
+		) o (target, revoked, suffix)
+		ORDER BY a.kind = 'column'
+	LOOP
+		IF r.revoked THEN
+			EXECUTE format('REVOKE ALL ON %s FROM %I', r.target, grantee);
+		END IF;
+		IF r.granted IS NOT NULL THEN
+			EXECUTE format('GRANT %s ON %s TO %I', r.granted, r.target, grantee);
+		END IF;
+	END LOOP;
+END
+$$;
+COMMENT ON FUNCTION assetreg.grant_access(regrole, text) IS
+	'gives a role the rights of a level on the registry and takes all others back: reader, contributor, service, admin or none';
+
+-- The mark of the level admin.  In a policy or a function that runs as its caller; a SECURITY DEFINER function would ask about its owner.
+CREATE FUNCTION assetreg._may_administer() RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$ SELECT has_table_privilege('assetreg.entity_kinds', 'UPDATE') $$;
+COMMENT ON FUNCTION assetreg._may_administer() IS 'whether the current user has the level admin, or more';
