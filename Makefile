@@ -25,7 +25,8 @@ DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 DATA        = $(wildcard sql/updates/*.sql sql/released/*.sql)
 
 # The regression tests, in this order.
-REGRESS     = 00_install 10_inventory 12_registration 20_graph 25_notes 27_ratings 30_walks 40_text 50_guard 55_delete 60_rights 65_access 70_errors 80_files 90_uninstall
+REGRESS     = 00_install 10_inventory 12_registration 15_search 20_graph 25_notes 27_ratings 30_walks 40_text 50_guard 55_delete \
+              60_rights 65_access 70_errors 80_files 90_uninstall
 
 PG_CPPFLAGS = -DASSETREG_VERSION='"$(EXTVERSION)"'
 # Switched off: what PostgreSQL's own headers would warn of, and `= {first}` for a struct that is else

@@ -140,11 +140,11 @@ GRANT SELECT ON files, edges, contents TO regress_assetreg_reads, regress_assetr
 SET ROLE regress_assetreg_reads;
 INSERT INTO assetreg.assets (type, name, version, file_path, sha256, integrity, verified_at) VALUES
 	('model', 'small', '1', at('small.bin'), upper(sha('small')), 'missing', '1999-01-01'),
-	('model', 'elsewhere', '1', NULL, repeat('AB', 32), 'verified', '1999-01-01');
+	('model', 'large', '1', at('large.safetensors'), NULL, 'declared', NULL), ('model', 'elsewhere', '1', NULL, repeat('AB', 32), 'verified', '1999-01-01');
 INSERT INTO assetreg.assets (type, name, version, file_path, file_size, sha256, integrity, verified_at) VALUES
 	('model', 'elsewhere', '2', '/nas/x', 3, repeat('CD', 32), 'verified', '1999-01-01'),
 	('model', 'elsewhere', '3', at('missing'), 3, repeat('ef', 32), 'verified', '1999-01-01');
-SELECT asset, path, size, sha256, integrity, checked FROM files ORDER BY id;
+SELECT asset, path, size, sha256, integrity, checked, hashes FROM files ORDER BY id;
 SELECT count(*) FROM assetreg.assets WHERE verified_at < '2000-01-01';
 UPDATE assetreg.assets SET integrity = 'verified', verified_at = '1999-01-01';
 UPDATE assetreg.assets SET integrity = 'mismatch', verified_at = NULL, preview_url = 'x' WHERE name = 'small';
@@ -306,6 +306,11 @@ SELECT assetreg.delete_asset(id) FROM assetreg.assets WHERE name = 'twin' AND ve
 SELECT dependent, regexp_replace(needs, '[0-9]{4}', 'N', 'g') AS needs FROM edges WHERE dependent LIKE '%ambiguous%';
 SELECT assetreg.delete_asset(:other);
 SELECT * FROM edges WHERE dependent LIKE '%after%';
+-- also where one of two becomes something else
+INSERT INTO assetreg.assets (type, name, version, sha256) VALUES ('model', 'changing', '1', repeat('8', 64)), ('model', 'staying', '1', repeat('8', 64));
+INSERT INTO assetreg.assets (type, name, version, metadata) VALUES ('lora', 'of two', '1', jsonb_build_object('ss_new_sd_model_hash', repeat('8', 64)));
+UPDATE assetreg.assets SET sha256 = repeat('9', 64) WHERE name = 'changing';
+SELECT * FROM edges WHERE dependent = 'lora/of two@1';
 SELECT * FROM assetreg.check_registry();
 -- a declared edge is another one
 SELECT assetreg.add_dependency(:now, :base);

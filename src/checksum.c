@@ -275,8 +275,9 @@ check_unchanged(ServerFile *file)
 				 errmsg("could not stat file \"%s\": %m", file->path)));
 	if (now.st_nlink == 0)
 		raise_changed(file, "It was removed, or another file was put in its place.");
+	/* not st_mtim, which writers set, and which says nothing of a file that was moved away */
 	if (now.st_size != file->stat.st_size
-		|| now.st_mtim.tv_sec != file->stat.st_mtim.tv_sec || now.st_mtim.tv_nsec != file->stat.st_mtim.tv_nsec)
+		|| now.st_ctim.tv_sec != file->stat.st_ctim.tv_sec || now.st_ctim.tv_nsec != file->stat.st_ctim.tv_nsec)
 		raise_changed(file, "Its size or the time of its last change is another one.");
 }
 

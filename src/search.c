@@ -359,6 +359,27 @@ make_tsquery(StringInfo query)
 }
 
 /*
+ * Whether a word of a query has separators and only short parts, as 1.3.7 has:
+ * all over the metadata these would say little and be found in half of it, so
+ * such a word is looked for in names alone, as it stands.
+ */
+static bool
+is_for_names(const char *pos, const char *end)
+{
+	const char *part;
+	int			len;
+	int			nparts = 0;
+
+	while ((part = next_word(&pos, end, &len)) != NULL)
+	{
+		if (pg_mbstrlen_with_len(part, len) >= PIECE_CHARS)
+			return false;
+		nparts++;
+	}
+	return nparts > 1;
+}
+
+/*
  * Splits a fragment into whole pieces; what is shorter is a beginning of some.
  */
 static void
@@ -399,7 +420,7 @@ append_words(StringInfo query, Datum *words, int nwords)
 			const char *part;
 			int			len;
 
-			if (with_signs)
+			if (with_signs || is_for_names(pos, end))
 				split_fragment(&pieces, &beginnings, pos, end - pos);
 			else
 				while ((part = next_word(&pos, end, &len)) != NULL)
@@ -428,7 +449,7 @@ assetreg_search_query(PG_FUNCTION_ARGS)
 {
 	static const char attributes[] = {TERM_TYPE, TERM_VERSION, TERM_STATUS};
 	StringInfoData query;
-	Datum	   *words;
+	Datum	   *words = NULL;
 	int			nwords = 0;
 
 	initStringInfo(&query);
@@ -463,6 +484,8 @@ assetreg_search_words_query(PG_FUNCTION_ARGS)
 	StringInfoData query;
 
 	initStringInfo(&query);
+	if (is_for_names(pos, end))
+		PG_RETURN_NULL();
 	while ((part.text = next_word(&pos, end, &part.len)) != NULL)
 	{
 		if (part.len > MAX_WORD_BYTES)

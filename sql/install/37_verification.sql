@@ -249,14 +249,16 @@ BEGIN
 		-- who held it may have been done with it just now
 		CONTINUE WHEN NOT EXISTS (SELECT FROM assetreg._still_to_verify($1, a.asset_id - 1) s WHERE s.asset_id = a.asset_id);
 		BEGIN
-			PERFORM assetreg._verify_on_server(a.asset_id, a.file_path, a.file_size, a.sha256);
-		EXCEPTION
-			WHEN insufficient_privilege THEN
-				RAISE;
-			WHEN serialization_failure THEN
-				RETURN a.asset_id - 1;  -- it was changed meanwhile: look again, if it is still there
-			WHEN OTHERS THEN
-				PERFORM assetreg._record_verification(a.asset_id, a.sha256, a.file_path, 'unreadable', SQLERRM, NULL, NULL);
+			BEGIN
+				PERFORM assetreg._verify_on_server(a.asset_id, a.file_path, a.file_size, a.sha256);
+			EXCEPTION
+				WHEN insufficient_privilege OR transaction_rollback THEN
+					RAISE;
+				WHEN OTHERS THEN
+					PERFORM assetreg._record_verification(a.asset_id, a.sha256, a.file_path, 'unreadable', SQLERRM, NULL, NULL);
+			END;
+		EXCEPTION WHEN transaction_rollback THEN
+			RETURN a.asset_id - 1;  -- it was changed or deleted meanwhile: from here on once more
 		END;
 		PERFORM assetreg._count_verified($1, (SELECT v.file_size FROM assetreg.asset_verifications v WHERE v.asset_id = a.asset_id));
 		RETURN a.asset_id;
@@ -276,7 +278,7 @@ DECLARE
 	last_id bigint := 0;
 BEGIN
 	PERFORM assetreg._require_autocommit('assetreg.verify_assets');
-	IF NOT pg_catalog.has_function_privilege('assetreg._measure_file(text, boolean)', 'EXECUTE') THEN
+	IF NOT pg_catalog.has_function_privilege('assetreg._measure_file(pg_catalog.text, boolean)', 'EXECUTE') THEN
 		RAISE EXCEPTION 'permission denied to read files of the server' USING ERRCODE = 'insufficient_privilege';
 	END IF;
 	run := assetreg._start_verification($1, $2);
@@ -349,6 +351,8 @@ BEGIN
 		EXCEPTION
 			WHEN insufficient_privilege THEN
 				RAISE;
+			WHEN check_violation THEN
+				why := SQLERRM;  -- the detail is the whole row
 			WHEN OTHERS THEN
 				GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
 				why := SQLERRM || coalesce(': ' || nullif(detail, ''), '');

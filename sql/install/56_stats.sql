@@ -101,8 +101,8 @@ CREATE FUNCTION assetreg._stats_triggers(OUT relation text, OUT name text, OUT d
 	$$;
 COMMENT ON FUNCTION assetreg._stats_triggers() IS 'the triggers that keep asset_stats';
 
--- What an UPDATE leaves as it was cancels out.  Edges to what is no asset, most of them, are not written down.  (A new
--- asset may have edges, from metadata, before it has a row in asset_stats.)
+-- What an UPDATE leaves as it was cancels out.  Edges to what is no asset, most of them, are not written down.  An asset
+-- that this transaction has deleted counts as one: it may come back.
 CREATE FUNCTION assetreg._dependencies_stats_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
@@ -114,12 +114,12 @@ BEGIN
 	WHEN 'INSERT' THEN
 		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
 			SELECT pg_current_xact_id()::text::bigint, 'dependents', array_agg(n.dependency_id), array_agg(n.dependent_id), 1
-			FROM new_rows n WHERE EXISTS (SELECT FROM assetreg.assets a WHERE a.id = n.dependency_id)
+			FROM new_rows n WHERE (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = n.dependency_id)
 			HAVING count(*) > 0;
 	WHEN 'DELETE' THEN
 		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
 			SELECT pg_current_xact_id()::text::bigint, 'dependents', array_agg(o.dependency_id), array_agg(o.dependent_id), -1
-			FROM old_rows o WHERE EXISTS (SELECT FROM assetreg.assets a WHERE a.id = o.dependency_id)
+			FROM old_rows o WHERE (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = o.dependency_id)
 			HAVING count(*) > 0;
 	WHEN 'UPDATE' THEN
 		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
@@ -128,7 +128,7 @@ BEGIN
 				  FROM (SELECT n.dependency_id, n.dependent_id, 1 AS change FROM new_rows n
 						UNION ALL SELECT o.dependency_id, o.dependent_id, -1 FROM old_rows o) b
 				  GROUP BY b.dependency_id, b.dependent_id HAVING sum(b.change) <> 0) d
-			WHERE EXISTS (SELECT FROM assetreg.assets a WHERE a.id = d.dependency_id)
+			WHERE (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = d.dependency_id)
 			GROUP BY d.change;
 	WHEN 'TRUNCATE' THEN
 		INSERT INTO assetreg.asset_stat_changes (transaction, what) VALUES (pg_current_xact_id()::text::bigint, 'everything');
@@ -228,10 +228,14 @@ COMMENT ON FUNCTION assetreg._predecessor(bigint, text, text, bigint) IS
 -- before this transaction are those of now without its own, and whether the pair came or went is known for certain even
 -- where others add or remove the same pair with another source.  A transaction with a snapshot of its own fails (40001)
 -- where the row was changed since; that is why a row is written even where its numbers stay.
+--
+-- What the functions below do to many rows they do by look-ups in an index for each, in subqueries that the planner cannot
+-- turn into other joins, and by places of rows (ctid), which stay as they are locked: plans are made when tables are small,
+-- and kept.
 CREATE FUNCTION assetreg._fold_stats_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
+	SET enable_seqscan = off
 	AS $$
 DECLARE
 	xact constant bigint := pg_current_xact_id()::text::bigint;
@@ -245,9 +249,8 @@ BEGIN
 	IF 'everything' = ANY (kinds) THEN
 		PERFORM assetreg._recount_stats();
 	ELSIF kinds = '{dependents}' THEN
-		PERFORM FROM (SELECT DISTINCT u.id FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = xact) u
-				JOIN assetreg.asset_stats s ON s.asset_id = u.id
-			ORDER BY s.asset_id FOR UPDATE OF s;
+		PERFORM assetreg._lock_stats(ARRAY(SELECT DISTINCT u.id FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id)
+										   WHERE c.transaction = xact ORDER BY u.id));
 		PERFORM assetreg._fold_dependents(xact);
 	ELSE
 		PERFORM assetreg._fold_assets(xact);
@@ -258,10 +261,21 @@ END
 $$;
 COMMENT ON FUNCTION assetreg._fold_stats_trigger() IS 'adds to asset_stats what the transaction has changed, when it commits';
 
+CREATE FUNCTION assetreg._lock_stats(ids bigint[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	-- nobody else sees the rows that are new
+	PERFORM FROM unnest($1) u (id)
+		 CROSS JOIN LATERAL (SELECT FROM assetreg.asset_stats s WHERE s.asset_id = u.id AND s.xmin <> pg_current_xact_id()::xid FOR UPDATE) s;
+END
+$$;
+COMMENT ON FUNCTION assetreg._lock_stats(bigint[]) IS 'locks rows of asset_stats, in the order of the ids';
+
 CREATE FUNCTION assetreg._fold_dependents(xact bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off SET enable_bitmapscan = off
 	AS $$
 BEGIN
 	WITH pair AS (
@@ -276,7 +290,9 @@ BEGIN
 	), asset AS (
 		SELECT c.asset_id, sum((c.edges > 0)::int - (c.edges - c.change > 0)::int) AS change FROM counted c GROUP BY c.asset_id
 	)
-	UPDATE assetreg.asset_stats s SET dependents = s.dependents + a.change FROM asset a WHERE s.asset_id = a.asset_id;
+	UPDATE assetreg.asset_stats s SET dependents = s.dependents + a.change
+		FROM (SELECT a.change, (SELECT o.ctid FROM assetreg.asset_stats o WHERE o.asset_id = a.asset_id) AS row FROM asset a OFFSET 0) a
+		WHERE s.ctid = a.row;
 END
 $$;
 COMMENT ON FUNCTION assetreg._fold_dependents(bigint) IS
@@ -287,7 +303,6 @@ COMMENT ON FUNCTION assetreg._fold_dependents(bigint) IS
 CREATE FUNCTION assetreg._fold_assets(xact bigint) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
 	AS $$
 DECLARE
 	moved bigint[];  -- whose predecessor may be another one
@@ -297,44 +312,55 @@ BEGIN
 	SELECT array_agg(DISTINCT u.id) INTO moved
 	FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = $1 AND c.what = 'assets';
 	LOOP
-		WITH RECURSIVE below (id, changed) AS (
-			(SELECT u.id, c.what <> 'dependents'
-			 FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = $1
-			 UNION ALL SELECT m.id, true FROM unnest(moved) m (id))
+		WITH RECURSIVE below (id, heir) AS (
+			SELECT b.id, false
+			FROM (SELECT u.id FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = $1 AND c.what <> 'dependents'
+				  UNION ALL SELECT m.id FROM unnest(moved) m (id)) b
 			UNION
-			SELECT s.asset_id, NULL
-			FROM below b JOIN assetreg.asset_stats p ON p.asset_id = b.id JOIN assetreg.asset_stats s ON s.predecessor_id = b.id
-			WHERE b.changed OR b.changed IS NULL AND p.rating_count = 0
+			SELECT s.asset_id, true
+			FROM below b
+				 CROSS JOIN LATERAL (SELECT p.rating_count FROM assetreg.asset_stats p WHERE p.asset_id = b.id OFFSET 0) p
+				 CROSS JOIN LATERAL (SELECT s.asset_id FROM assetreg.asset_stats s WHERE s.predecessor_id = b.id OFFSET 0) s
+			WHERE NOT b.heir OR p.rating_count = 0
 		)
 		SELECT array_agg(DISTINCT n.id ORDER BY n.id) INTO needed
 		FROM (SELECT b.id FROM below b
-			  UNION ALL SELECT s.predecessor_id FROM unnest(moved) m (id) JOIN assetreg.asset_stats s ON s.asset_id = m.id) n;
+			  UNION ALL
+			  SELECT u.id FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = $1 AND c.what = 'dependents'
+			  UNION ALL
+			  SELECT s.predecessor_id
+			  FROM unnest(moved) m (id) CROSS JOIN LATERAL (SELECT s.predecessor_id FROM assetreg.asset_stats s WHERE s.asset_id = m.id OFFSET 0) s) n;
 		EXIT WHEN needed = locked;
-		PERFORM FROM unnest(needed) n (id) JOIN assetreg.asset_stats s ON s.asset_id = n.id
-			WHERE s.xmin <> pg_current_xact_id()::xid  -- nobody else sees those that are new
-			ORDER BY s.asset_id FOR UPDATE OF s;
+		PERFORM assetreg._lock_stats(needed);
 		locked := needed;
-		moved := moved || assetreg._point_to_predecessors(moved);
+		IF moved IS NOT NULL THEN
+			moved := moved || assetreg._point_to_predecessors(moved);
+		END IF;
 	END LOOP;
 
-	PERFORM assetreg._fold_dependents($1);
+	-- a rating does not read the edges: somebody may be truncating them
+	IF EXISTS (SELECT FROM assetreg.asset_stat_changes c WHERE c.transaction = $1 AND c.what = 'dependents') THEN
+		PERFORM assetreg._fold_dependents($1);
+	END IF;
 	UPDATE assetreg.asset_stats s
 		SET stars_1 = s.stars_1 + r.stars_1, stars_2 = s.stars_2 + r.stars_2, stars_3 = s.stars_3 + r.stars_3,
 			stars_4 = s.stars_4 + r.stars_4, stars_5 = s.stars_5 + r.stars_5
-		FROM (SELECT u.asset_id, sum(CASE u.stars WHEN 1 THEN c.change ELSE 0 END) AS stars_1,
-					 sum(CASE u.stars WHEN 2 THEN c.change ELSE 0 END) AS stars_2, sum(CASE u.stars WHEN 3 THEN c.change ELSE 0 END) AS stars_3,
-					 sum(CASE u.stars WHEN 4 THEN c.change ELSE 0 END) AS stars_4, sum(CASE u.stars WHEN 5 THEN c.change ELSE 0 END) AS stars_5
+		FROM (SELECT (SELECT o.ctid FROM assetreg.asset_stats o WHERE o.asset_id = u.asset_id) AS row,
+					 sum(CASE u.stars WHEN 1 THEN c.change ELSE 0 END) AS stars_1, sum(CASE u.stars WHEN 2 THEN c.change ELSE 0 END) AS stars_2,
+					 sum(CASE u.stars WHEN 3 THEN c.change ELSE 0 END) AS stars_3, sum(CASE u.stars WHEN 4 THEN c.change ELSE 0 END) AS stars_4,
+					 sum(CASE u.stars WHEN 5 THEN c.change ELSE 0 END) AS stars_5
 			  FROM assetreg.asset_stat_changes c, unnest(c.asset_ids, c.others) u (asset_id, stars)
 			  WHERE c.transaction = $1 AND c.what = 'ratings'
-			  GROUP BY u.asset_id) r
-		WHERE s.asset_id = r.asset_id;
-	-- a rater with an older snapshot must not miss the new successor
-	UPDATE assetreg.asset_stats p SET prior = p.prior
-		FROM unnest(moved) m (id) JOIN assetreg.asset_stats s ON s.asset_id = m.id
-		WHERE p.asset_id = s.predecessor_id AND p.xmin <> pg_current_xact_id()::xid;
-	DELETE FROM assetreg.asset_stats s
-		USING unnest(moved) m (id)
-		WHERE s.asset_id = m.id AND NOT EXISTS (SELECT FROM assetreg.assets a WHERE a.id = m.id);
+			  GROUP BY u.asset_id OFFSET 0) r
+		WHERE s.ctid = r.row;
+	IF moved IS NOT NULL THEN
+		-- a rater with an older snapshot must not miss the new successor
+		UPDATE assetreg.asset_stats p SET prior = p.prior
+			WHERE p.asset_id = ANY (ARRAY(SELECT (SELECT s.predecessor_id FROM assetreg.asset_stats s WHERE s.asset_id = m.id) FROM unnest(moved) m (id)))
+			  AND p.xmin <> pg_current_xact_id()::xid;
+		DELETE FROM assetreg.asset_stats s
+			WHERE s.asset_id = ANY (moved) AND (SELECT true FROM assetreg.assets a WHERE a.id = s.asset_id) IS NULL;
+	END IF;
 	PERFORM assetreg._inherit_priors(locked);
 END
 $$;
@@ -344,24 +370,28 @@ COMMENT ON FUNCTION assetreg._fold_assets(bigint) IS
 CREATE FUNCTION assetreg._point_to_predecessors(ids bigint[]) RETURNS bigint[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
 	AS $$
 DECLARE
 	pointed bigint[];
+	r record;
 BEGIN
-	WITH pointed AS (
-		UPDATE assetreg.asset_stats s
-			SET predecessor_id = assetreg._predecessor(a.id, a.type, a.name, a.supersedes)
-			FROM (SELECT u.id FROM unnest($1) u (id)
-				  UNION SELECT c.asset_id FROM unnest($1) u (id) JOIN assetreg.asset_stats c ON c.predecessor_id = u.id) u
-				 JOIN assetreg.assets a ON a.id = u.id
-			WHERE s.asset_id = a.id
-			  AND CASE WHEN a.supersedes < a.id THEN s.predecessor_id IS DISTINCT FROM a.supersedes
-					   WHEN EXISTS (SELECT FROM assetreg.assets p WHERE p.id = s.predecessor_id AND p.type = a.type AND p.name = a.name) THEN false
-					   ELSE s.predecessor_id IS DISTINCT FROM assetreg._predecessor(a.id, a.type, a.name, a.supersedes) END
-			RETURNING s.asset_id
-	)
-	SELECT array_agg(p.asset_id) INTO pointed FROM pointed p;
+	FOR r IN
+		SELECT s.asset_id, assetreg._predecessor(a.id, a.type, a.name, a.supersedes) AS predecessor_id
+		FROM (SELECT u.id FROM unnest($1) u (id)
+			  UNION
+			  SELECT c.asset_id
+			  FROM unnest($1) u (id) CROSS JOIN LATERAL (SELECT c.asset_id FROM assetreg.asset_stats c WHERE c.predecessor_id = u.id OFFSET 0) c) u
+			 CROSS JOIN LATERAL (SELECT s.asset_id, s.predecessor_id FROM assetreg.asset_stats s WHERE s.asset_id = u.id OFFSET 0) s
+			 CROSS JOIN LATERAL (SELECT a.id, a.type, a.name, a.supersedes FROM assetreg.assets a WHERE a.id = u.id OFFSET 0) a
+		WHERE CASE WHEN a.supersedes < a.id THEN s.predecessor_id IS DISTINCT FROM a.supersedes
+				   ELSE (SELECT p.type = a.type AND p.name = a.name FROM assetreg.assets p WHERE p.id = s.predecessor_id) IS NOT TRUE END
+	LOOP
+		UPDATE assetreg.asset_stats s SET predecessor_id = r.predecessor_id
+			WHERE s.asset_id = r.asset_id AND s.predecessor_id IS DISTINCT FROM r.predecessor_id;
+		IF FOUND THEN
+			pointed := pointed || r.asset_id;
+		END IF;
+	END LOOP;
 	RETURN pointed;
 END
 $$;
@@ -371,20 +401,23 @@ COMMENT ON FUNCTION assetreg._point_to_predecessors(bigint[]) IS
 CREATE FUNCTION assetreg._inherit_priors(ids bigint[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
 	AS $$
 BEGIN
-	WHILE ids IS NOT NULL LOOP
+	WHILE cardinality(ids) > 0 LOOP
 		WITH inherited AS (
 			UPDATE assetreg.asset_stats s SET prior = r.prior
-				FROM (SELECT o.asset_id, coalesce(p.rating_average, p.prior, 3) AS prior
-					  FROM unnest(ids) u (id) JOIN assetreg.asset_stats o ON o.asset_id = u.id
-						   LEFT JOIN assetreg.asset_stats p ON p.asset_id = o.predecessor_id) r
-				WHERE s.asset_id = r.asset_id AND s.prior <> r.prior
+				FROM (SELECT o.ctid AS row, coalesce(p.rating_average, p.prior, 3) AS prior
+					  FROM unnest(ids) u (id)
+						   CROSS JOIN LATERAL (SELECT o.ctid, o.predecessor_id, o.prior FROM assetreg.asset_stats o WHERE o.asset_id = u.id OFFSET 0) o
+						   LEFT JOIN LATERAL (SELECT p.rating_average, p.prior FROM assetreg.asset_stats p WHERE p.asset_id = o.predecessor_id OFFSET 0) p ON true
+					  WHERE o.prior <> coalesce(p.rating_average, p.prior, 3) OFFSET 0) r
+				WHERE s.ctid = r.row
 				RETURNING s.asset_id, s.rating_count
 		)
 		SELECT array_agg(s.asset_id) INTO ids
-		FROM inherited i JOIN assetreg.asset_stats s ON s.predecessor_id = i.asset_id WHERE i.rating_count = 0;
+		FROM inherited i
+			 CROSS JOIN LATERAL (SELECT s.asset_id FROM assetreg.asset_stats s WHERE s.predecessor_id = i.asset_id OFFSET 0) s
+		WHERE i.rating_count = 0;
 	END LOOP;
 END
 $$;

@@ -270,7 +270,7 @@ COMMENT ON FUNCTION assetreg._list_statement(text, boolean, int, boolean, boolea
 -- Where many assets match, going through the whole list in its order finds a page soon; where few do, the index of search
 -- terms finds them all.  Which of the two is to be expected shows in the first rows.
 CREATE FUNCTION assetreg._list_page(words text[], only_type text, only_version text, only_status text, latest_only boolean,
-		sort_by text, descending boolean, page_size int, place text[]) RETURNS bigint[]
+		sort_by text, descending boolean, page_size int, place text[], budget bigint) RETURNS bigint[]
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off SET max_parallel_workers_per_gather = 0
@@ -286,7 +286,6 @@ DECLARE
 	terms tsquery := assetreg._search_query($1, $2, $3, nullif($4, 'active'));
 	assets real := (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'assetreg.assets'::regclass);
 	whole boolean := array_remove(digits, NULL) = '{}';  -- a hash is no term, and finds few
-	budget bigint := greatest(20 * page_size, 1000);
 	found_ids bigint[];
 	price int := CASE WHEN $1 = '{}' THEN 2 ELSE 1 END;  -- of a row from the index; in order, words cost more to look at
 	matching double precision;
@@ -307,7 +306,8 @@ BEGIN
 	RETURN found_ids;
 END
 $$;
-COMMENT ON FUNCTION assetreg._list_page(text[], text, text, text, boolean, text, boolean, int, text[]) IS 'the ids of a page of a list';
+COMMENT ON FUNCTION assetreg._list_page(text[], text, text, text, boolean, text, boolean, int, text[], bigint) IS
+	'the ids of a page of a list; budget: how many rows to look at first';
 
 CREATE FUNCTION assetreg.find_assets(query text = NULL, only_type text = NULL, only_version text = NULL, only_status text = 'active',
 		latest_only boolean = false, sort_by text = 'rating', descending boolean = NULL, page_size int = 50, after text = NULL)
@@ -325,7 +325,10 @@ DECLARE
 	words text[];
 BEGIN
 	PERFORM assetreg._require_tables();
-	IF latest_only IS NULL OR sort_by IS NULL OR page_size IS NULL THEN
+	IF to_regclass('assetreg.asset_list') IS NULL THEN
+		RAISE EXCEPTION 'view "assetreg.asset_list" does not exist'
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run assetreg.setup().';
+	ELSIF latest_only IS NULL OR sort_by IS NULL OR page_size IS NULL THEN
 		RAISE EXCEPTION '% must not be null', CASE WHEN latest_only IS NULL THEN 'latest_only' WHEN sort_by IS NULL THEN 'sort_by' ELSE 'page_size' END
 			USING ERRCODE = 'null_value_not_allowed';
 	ELSIF page_size NOT BETWEEN 1 AND 1000 THEN
@@ -349,7 +352,7 @@ BEGIN
 			JOIN assetreg.assets a ON a.id = p.id LEFT JOIN assetreg.asset_stats t ON t.asset_id = p.id
 		ORDER BY p.place', (SELECT string_agg(k || '::text', ', ' ORDER BY i) FROM unnest(o.keys) WITH ORDINALITY u (k, i)))
 		USING assetreg._list_page(words, only_type, only_version, only_status, latest_only, sort_by, descending, page_size,
-								  assetreg._list_place(after, sort_by, o.backwards)), sort_by, o.backwards;
+								  assetreg._list_place(after, sort_by, o.backwards), greatest(20 * page_size, 1000)), sort_by, o.backwards;
 END
 $$;
 COMMENT ON FUNCTION assetreg.find_assets(text, text, text, text, boolean, text, boolean, int, text) IS

@@ -130,6 +130,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_list_page',                    'X', 'X',    'X',    'X'),
 	('function', '_list_place',                   'X', 'X',    'X',    'X'),
 	('function', '_list_statement',               'X', 'X',    'X',    'X'),
+	('function', '_lock_stats',                   '',  '',     '',     ''),
 	('function', '_may_administer',               'X', 'X',    'X',    'X'),
 	('function', '_may_edit_note',                'X', 'X',    'X',    'X'),
 	('function', '_measure_ahead',                '',  'X',    'X',    'X'),

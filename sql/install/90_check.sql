@@ -90,6 +90,11 @@ BEGIN
 		FROM assetreg._stats_problems() p;
 	RETURN QUERY
 		SELECT 'asset ' || p.asset_id, p.problem || ': run assetreg.setup()' FROM assetreg._search_problems() p;
+	RETURN QUERY
+		SELECT 'index assetreg.' || i.name, 'is missing or not valid: lists are slow without it'
+		FROM unnest('{asset_search_terms_idx,assets_name_idx,assets_registered_at_idx,assets_largest_idx,assets_smallest_idx,
+					  asset_stats_rating_score_idx,asset_stats_dependents_idx}'::text[]) i (name)
+		WHERE NOT EXISTS (SELECT FROM pg_index x WHERE x.indexrelid = to_regclass('assetreg.' || i.name) AND x.indisvalid);
 END
 $$;
 COMMENT ON FUNCTION assetreg.check_registry() IS 'what is wrong with the registry, for instance after a restore; no rows when it is whole';

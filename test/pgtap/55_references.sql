@@ -88,6 +88,9 @@ BEGIN
 	WHEN 9 THEN
 		INSERT INTO want SELECT assetreg.put_entity('scene', pick(3)::text), a.type || '/' || a.name || '@1' FROM assetreg.assets a WHERE random() < 0.1 ON CONFLICT DO NOTHING;
 		PERFORM assetreg.add_dependency(w.scene, assetreg.asset_id(w.reference)) FROM want w JOIN assetreg.assets a ON a.type || '/' || a.name || '@1' = w.reference;
+	WHEN 11 THEN  -- other content; but who was trained on it stays linked to it, which a definition without history does not say
+		UPDATE assetreg.assets a SET sha256 = some_sha(substr(a.name, 2)::int > 10)
+		WHERE a.type = 'model' AND random() < 0.3 AND NOT EXISTS (SELECT FROM assetreg.asset_dependencies d WHERE d.dependency_id = a.id AND d.source = 'metadata');
 	WHEN 10 THEN
 		TRUNCATE assetreg.assets CASCADE;
 	END CASE;
@@ -98,7 +101,7 @@ $$;
 -- One change, or several in a transaction; a part of which may be rolled back.
 CREATE PROCEDURE step(seed int, n int) LANGUAGE plpgsql AS $$
 DECLARE
-	kinds int[] := '{1,1,1,2,2,2,3,4,4,5,5,6,7,8,9,9}';
+	kinds int[] := '{1,1,1,2,2,2,3,4,4,5,5,6,7,8,9,9,11}';
 BEGIN
 	PERFORM setseed((seed * 100 + n) / 10000000.0);
 	IF random() < 0.02 THEN
@@ -108,13 +111,13 @@ BEGIN
 	FOR i IN 1..pick(3) LOOP
 		IF random() < 0.3 THEN
 			BEGIN
-				CALL change(kinds[pick(16)]);
+				CALL change(kinds[pick(17)]);
 				RAISE EXCEPTION USING ERRCODE = 'AA000';
 			EXCEPTION WHEN SQLSTATE 'AA000' THEN
 				NULL;
 			END;
 		ELSE
-			CALL change(kinds[pick(16)]);
+			CALL change(kinds[pick(17)]);
 		END IF;
 	END LOOP;
 END

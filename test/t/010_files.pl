@@ -2,11 +2,11 @@
 # the roots, hangs a backend or leaks; and a file that changes while it is read is not taken for what it was.
 use strict;
 use warnings;
-use Digest::SHA;
 use Fcntl qw(SEEK_SET);
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 use IO::Socket::UNIX;
+use ModelFiles;
 use POSIX qw(mkfifo);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -29,30 +29,6 @@ sub start_server
 
 my $node = start_server('main');
 
-sub literal
-{
-	my ($text) = @_;
-	return q{'} . $text =~ s/'/''/gr . q{'};
-}
-
-sub write_file
-{
-	my ($path, @parts) = @_;
-	open my $out_file, '>:raw', $path or die "$path: $!";
-	print $out_file @parts or die "$path: $!";
-	close $out_file or die "$path: $!";
-	return $path;
-}
-
-# A file that is all holes but for its beginning.
-sub sparse_file
-{
-	my ($path, $size, $start) = @_;
-	write_file($path, $start // 'x');
-	truncate $path, $size or die "$path: $!";
-	return $path;
-}
-
 sub measure
 {
 	my ($path, $columns) = @_;
@@ -64,40 +40,6 @@ sub state_is
 	my ($path, $state, $test) = @_;
 	is(measure($path, 'state'), $state, $test);
 	return;
-}
-
-# The hashes by another hand: read from the file itself, at the offsets that the field's conventions give.
-sub hash_range
-{
-	my ($path, $from, $to) = @_;
-	my $digest = Digest::SHA->new(256);
-	open my $in, '<:raw', $path or die "$path: $!";
-	seek $in, $from, SEEK_SET or die "$path: $!";
-	for (my $left = $to - $from; $left > 0;)
-	{
-		my $n = read $in, my $piece, $left < 100_000 ? $left : 100_000 or die "$path: $!";
-		$digest->add($piece);
-		$left -= $n;
-	}
-	return $digest->hexdigest;
-}
-
-sub expected
-{
-	my ($path, $tensors) = @_;
-	my $size = -s $path;
-	return join '|', $size, hash_range($path, 0, $size),
-		$size >= 0x110000 ? substr(hash_range($path, 0x100000, 0x110000), 0, 8) : '',
-		defined $tensors && $tensors < $size ? substr(hash_range($path, $tensors, $size), 0, 12) : '';
-}
-
-sub safetensors_start
-{
-	my ($data_size, $padding, $comment) = @_;
-	my $header = sprintf '{"__metadata__":{"comment":"%s"}%s}', $comment // 'a',
-		$data_size > 0 ? qq(,"t":{"dtype":"U8","shape":[$data_size],"data_offsets":[0,$data_size]}) : '';
-	$header .= ' ' x $padding;
-	return pack('Q<', length $header) . $header;
 }
 
 # --- hashes ---------------------------------------------------------------------------------------
@@ -113,7 +55,7 @@ for my $edge (64, 0x10000, $block, 0x100000, 0x110000, 4 * $block, 8 * $block, 9
 		my $path = write_file("$root/edge.bin", substr $noise, 0, $size);
 		my $sha256sum = (split ' ', `sha256sum '$path'`)[0];
 		my $got = measure($path, 'size, sha256, autov1, autov3');
-		$different++ if $got ne expected($path) || (split /\|/, $got)[1] ne $sha256sum;
+		$different++ if $got ne hashes_by_hand($path) || (split /\|/, $got)[1] ne $sha256sum;
 	}
 }
 is($different, 0, 'files of sizes around every boundary have the hashes that sha256sum and Perl compute');
@@ -126,14 +68,14 @@ for my $data_size (0, 1, 63, 64, $block - 100, $block, 0x110000, 8 * $block - 1,
 	{
 		my $start = safetensors_start($data_size, $padding);
 		my $path = write_file("$root/edge.safetensors", $start, substr $noise, 0, $data_size);
-		$different++ if measure($path, 'size, sha256, autov1, autov3') ne expected($path, length $start);
+		$different++ if measure($path, 'size, sha256, autov1, autov3') ne hashes_by_hand($path, length $start);
 	}
 }
 is($different, 0, 'so have safetensors files');
 my $long = safetensors_start(5_000_000, 3, 'c' x 700_000);
 my $path = write_file("$root/long.safetensors", $long, substr $noise, 0, 5_000_000);
 is(measure($path, q{size, sha256, autov1, autov3, length(metadata ->> 'comment'), tensors}),
-	expected($path, length $long) . '|700000|{"count": 1, "dtypes": {"U8": 1}}', 'one with a header of more than a block');
+	hashes_by_hand($path, length $long) . '|700000|{"count": 1, "dtypes": {"U8": 1}}', 'one with a header of more than a block');
 
 my $huge = 3 * 1024**3;
 my $start = safetensors_start($huge, 0);
