@@ -123,8 +123,8 @@ COMMIT;
 SQL
 for my $round (1 .. 2)
 {
-	my $clients = IPC::Run::start([ 'pgbench', '-n', '-c', 16, '-j', 2, '-T', 60, (map { ('-f', $_) } $endless, @mixed), $node->connstr('postgres') ], '>', '/dev/null', '2>', '/dev/null');
-	my $least = 200 * $round;
+	my $least = 30 + $node->safe_psql('postgres', 'SELECT count(rater) FROM acknowledged');
+	my $clients = IPC::Run::start([ 'pgbench', '-n', '-c', 16, '-j', 2, '-T', 300, (map { ('-f', $_) } $endless, @mixed), $node->connstr('postgres') ], '>', '/dev/null', '2>', '/dev/null');
 	$node->poll_query_until('postgres', "SELECT count(rater) > $least FROM acknowledged") or die 'nobody rated';
 	$node->stop('immediate');
 	$clients->finish;
