@@ -182,7 +182,7 @@ BEGIN
 	CASE TG_OP
 	WHEN 'INSERT' THEN
 		INSERT INTO assetreg.asset_stats (asset_id, predecessor_id)
-			SELECT n.id, assetreg._predecessor(n.id, n.type, n.name, n.supersedes) FROM new_rows n
+			SELECT n.id, p.id FROM new_rows n CROSS JOIN LATERAL assetreg._predecessor(n.id, n.type, n.name, n.supersedes) p
 			ON CONFLICT DO NOTHING;  -- deleted by this transaction, and here again
 		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids)
 			SELECT pg_current_xact_id()::text::bigint, 'assets', array_agg(n.id) FROM new_rows n HAVING count(*) > 0;
@@ -204,24 +204,20 @@ $$;
 COMMENT ON FUNCTION assetreg._assets_stats_trigger() IS
 	'gives new assets a row in asset_stats, and writes down which assets came, went or were renamed';
 
--- What an asset inherits its prior from; always of a smaller id, so that there is no circle.
-CREATE FUNCTION assetreg._predecessor(asset_id bigint, type text, name text, supersedes bigint) RETURNS bigint
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
-	SET search_path = pg_catalog, pg_temp
+-- What an asset inherits its prior from; always of a smaller id, so that there is no circle.  Without a search_path of its
+-- own it becomes part of the statements that ask for 100,000 assets; all of them have pinned theirs.
+CREATE FUNCTION assetreg._predecessor(asset_id bigint, type text, name text, supersedes bigint) RETURNS TABLE (id bigint)
+	LANGUAGE sql STABLE PARALLEL SAFE ROWS 1
 	AS $$
-BEGIN
-	IF $4 < $1 THEN
-		RETURN $4;
-	END IF;
-	-- An argument's collation may be that of a column of type "C", which the index has not.  The filter by id is kept from
-	-- the planner, who would go through the primary key's index for it: all earlier assets.
-	RETURN (SELECT max(v.id)
-			FROM (SELECT a.id FROM assetreg.assets a WHERE a.type = $2 AND a.name = $3 COLLATE "default" OFFSET 0) v
-			WHERE v.id < $1);
-END
-$$;
+	-- The filter by id is kept from the planner, who would go through the primary key's index for it: all earlier assets.
+	SELECT CASE WHEN $4 OPERATOR(pg_catalog.<) $1 THEN $4
+				ELSE (SELECT pg_catalog.max(v.id)
+					  FROM (SELECT a.id FROM assetreg.assets a
+							WHERE a.type OPERATOR(pg_catalog.=) $2 AND a.name OPERATOR(pg_catalog.=) $3 COLLATE "default" OFFSET 0) v
+					  WHERE v.id OPERATOR(pg_catalog.<) $1) END
+	$$;
 COMMENT ON FUNCTION assetreg._predecessor(bigint, text, text, bigint) IS
-	'what an asset supersedes, else the newest version registered before it';
+	'what an asset supersedes, else the newest version registered before it; a row always';
 
 -- Who holds the row of an asset in asset_stats, from here to the end of the transaction, folds alone: all others have either
 -- committed, so that a fresh snapshot shows what they did and their numbers are in, or not begun.  So the rows of a pair
@@ -309,12 +305,19 @@ DECLARE
 	needed bigint[];
 	locked bigint[];
 BEGIN
+	-- most new assets inherit from nobody, and nobody from them
 	SELECT array_agg(DISTINCT u.id) INTO moved
-	FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = $1 AND c.what = 'assets';
+	FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id)
+	WHERE c.transaction = $1 AND c.what = 'assets'
+	  AND (SELECT true
+		   FROM (SELECT s.prior FROM assetreg.asset_stats s WHERE s.asset_id = u.id AND s.predecessor_id IS NULL OFFSET 0) s
+				CROSS JOIN LATERAL (SELECT a.id, a.type, a.name, a.supersedes FROM assetreg.assets a WHERE a.id = u.id OFFSET 0) a
+				CROSS JOIN LATERAL assetreg._predecessor(a.id, a.type, a.name, a.supersedes) p
+		   WHERE s.prior = 3 AND p.id IS NULL AND NOT EXISTS (SELECT FROM assetreg.asset_stats h WHERE h.predecessor_id = u.id)) IS NULL;
 	LOOP
 		WITH RECURSIVE below (id, heir) AS (
 			SELECT b.id, false
-			FROM (SELECT u.id FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = $1 AND c.what <> 'dependents'
+			FROM (SELECT u.id FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = $1 AND c.what = 'ratings'
 				  UNION ALL SELECT m.id FROM unnest(moved) m (id)) b
 			UNION
 			SELECT s.asset_id, true
@@ -330,7 +333,7 @@ BEGIN
 			  UNION ALL
 			  SELECT s.predecessor_id
 			  FROM unnest(moved) m (id) CROSS JOIN LATERAL (SELECT s.predecessor_id FROM assetreg.asset_stats s WHERE s.asset_id = m.id OFFSET 0) s) n;
-		EXIT WHEN needed = locked;
+		EXIT WHEN needed IS NOT DISTINCT FROM locked;
 		PERFORM assetreg._lock_stats(needed);
 		locked := needed;
 		IF moved IS NOT NULL THEN
@@ -373,25 +376,25 @@ CREATE FUNCTION assetreg._point_to_predecessors(ids bigint[]) RETURNS bigint[]
 	AS $$
 DECLARE
 	pointed bigint[];
-	r record;
 BEGIN
-	FOR r IN
-		SELECT s.asset_id, assetreg._predecessor(a.id, a.type, a.name, a.supersedes) AS predecessor_id
-		FROM (SELECT u.id FROM unnest($1) u (id)
-			  UNION
-			  SELECT c.asset_id
-			  FROM unnest($1) u (id) CROSS JOIN LATERAL (SELECT c.asset_id FROM assetreg.asset_stats c WHERE c.predecessor_id = u.id OFFSET 0) c) u
-			 CROSS JOIN LATERAL (SELECT s.asset_id, s.predecessor_id FROM assetreg.asset_stats s WHERE s.asset_id = u.id OFFSET 0) s
-			 CROSS JOIN LATERAL (SELECT a.id, a.type, a.name, a.supersedes FROM assetreg.assets a WHERE a.id = u.id OFFSET 0) a
-		WHERE CASE WHEN a.supersedes < a.id THEN s.predecessor_id IS DISTINCT FROM a.supersedes
-				   ELSE (SELECT p.type = a.type AND p.name = a.name FROM assetreg.assets p WHERE p.id = s.predecessor_id) IS NOT TRUE END
-	LOOP
-		UPDATE assetreg.asset_stats s SET predecessor_id = r.predecessor_id
-			WHERE s.asset_id = r.asset_id AND s.predecessor_id IS DISTINCT FROM r.predecessor_id;
-		IF FOUND THEN
-			pointed := pointed || r.asset_id;
-		END IF;
-	END LOOP;
+	WITH heir AS (
+		UPDATE assetreg.asset_stats s SET predecessor_id = h.predecessor_id
+			FROM (SELECT s.ctid AS row, p.id AS predecessor_id
+				  FROM (SELECT u.id FROM unnest($1) u (id)
+						UNION
+						SELECT c.asset_id
+						FROM unnest($1) u (id) CROSS JOIN LATERAL (SELECT c.asset_id FROM assetreg.asset_stats c WHERE c.predecessor_id = u.id OFFSET 0) c) u
+					   CROSS JOIN LATERAL (SELECT s.ctid, s.predecessor_id FROM assetreg.asset_stats s WHERE s.asset_id = u.id OFFSET 0) s
+					   CROSS JOIN LATERAL (SELECT a.id, a.type, a.name, a.supersedes FROM assetreg.assets a WHERE a.id = u.id OFFSET 0) a
+					   CROSS JOIN LATERAL assetreg._predecessor(a.id, a.type, a.name, a.supersedes) p
+				  -- a version before that came later is no better than the one that was there
+				  WHERE CASE WHEN a.supersedes < a.id THEN s.predecessor_id IS DISTINCT FROM a.supersedes
+							 ELSE (SELECT p.type = a.type AND p.name = a.name FROM assetreg.assets p WHERE p.id = s.predecessor_id) IS NOT TRUE END
+					AND s.predecessor_id IS DISTINCT FROM p.id OFFSET 0) h
+			WHERE s.ctid = h.row
+			RETURNING s.asset_id
+	)
+	SELECT array_agg(h.asset_id) INTO pointed FROM heir h;
 	RETURN pointed;
 END
 $$;
