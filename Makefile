@@ -18,15 +18,19 @@ OBJS        = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 # The pieces of the install script, in this order.
 SQL_PARTS   = sql/install/10_schema.sql sql/install/20_tables.sql sql/install/25_comments.sql \
               sql/install/30_inventory.sql sql/install/35_files.sql sql/install/37_verification.sql \
-              sql/install/39_references.sql sql/install/40_graph.sql sql/install/50_guard.sql sql/install/55_notes.sql \
-              sql/install/56_stats.sql sql/install/57_ratings.sql sql/install/58_configuration.sql sql/install/60_search.sql sql/install/85_access.sql sql/install/90_check.sql sql/install/95_setup.sql
+              sql/install/39_references.sql sql/install/40_graph.sql sql/install/50_guard.sql \
+              sql/install/55_notes.sql sql/install/56_stats.sql sql/install/57_ratings.sql \
+              sql/install/58_configuration.sql sql/install/60_search.sql sql/install/62_events.sql \
+              sql/install/64_consumers.sql sql/install/70_updates.sql sql/install/85_access.sql \
+              sql/install/90_check.sql sql/install/95_setup.sql
 
 DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 DATA        = $(wildcard sql/updates/*.sql sql/released/*.sql)
 
 # The regression tests, in this order.
-REGRESS     = 00_install 10_inventory 12_registration 15_search 20_graph 25_notes 27_ratings 30_walks 40_text 50_guard 55_delete \
-              60_rights 65_access 70_errors 80_files 90_uninstall
+REGRESS     = 00_install 10_inventory 12_registration 15_search 20_graph 25_notes 27_ratings 30_walks 40_text \
+              50_guard 55_delete 60_rights 62_events 64_consumers 65_access 70_errors 70_updates 80_files \
+              90_uninstall
 
 PG_CPPFLAGS = -DASSETREG_VERSION='"$(EXTVERSION)"'
 # Switched off: what PostgreSQL's own headers would warn of, and `= {first}` for a struct that is else

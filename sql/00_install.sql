@@ -25,7 +25,7 @@ BEGIN
 	DELETE FROM assetreg.assets;
 	DELETE FROM assetreg.entities;
 	DELETE FROM assetreg.version_ordinals;
-	PERFORM setval('assetreg.entities_id_seq', 1001, false);
+	PERFORM setval('assetreg.entities_id_seq', 1001, false), setval('assetreg.asset_updates_id_seq', 1, false);
 	SET LOCAL assetreg.confirm_delete = off;
 END
 $$;

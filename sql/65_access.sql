@@ -57,9 +57,9 @@ SELECT r.* FROM rights r FULL JOIN assetreg._access() a USING (kind, object)
 WHERE (r.none, r.reader, r.contributor, r.service, r.admin) IS DISTINCT FROM ('', a.reader, a.contributor, a.service, a.admin);
 -- columns and sequences that no line names
 SELECT c.relname, t.attname, r.rolname FROM pg_class c JOIN pg_attribute t ON t.attrelid = c.oid AND t.attacl IS NOT NULL, aclexplode(t.attacl) x JOIN pg_roles r ON r.oid = x.grantee
-WHERE c.relnamespace = 'assetreg'::regnamespace AND (c.relname, t.attname) <> ('assets', 'id');
+WHERE c.relnamespace = 'assetreg'::regnamespace AND NOT EXISTS (SELECT FROM assetreg._access() a WHERE a.kind = 'column' AND a.object = c.relname || '.' || t.attname);
 SELECT c.relname, r.rolname FROM pg_class c, pg_roles r
-WHERE c.relnamespace = 'assetreg'::regnamespace AND c.relkind = 'S' AND c.relname <> 'entities_id_seq' AND r.rolname LIKE 'regress\_assetreg\_%'
+WHERE c.relnamespace = 'assetreg'::regnamespace AND c.relkind = 'S' AND c.relname NOT IN (SELECT a.object FROM assetreg._access() a WHERE a.kind = 'sequence') AND r.rolname LIKE 'regress\_assetreg\_%'
   AND has_sequence_privilege(r.oid, c.oid, 'USAGE, SELECT, UPDATE');
 
 -- Again, another level, none: what the new level lacks is taken away, whoever gave it.

@@ -10,6 +10,7 @@
 #include "assetreg.h"
 #include "attribution.h"
 #include "compat.h"
+#include "events.h"
 #include "server_files.h"
 
 ASSETREG_MODULE_MAGIC;
@@ -51,6 +52,13 @@ static const struct config_enum_entry notes_editable_by_options[] = {
  */
 int			assetreg_graph_source = GRAPH_SOURCE_AUTO;
 
+/*
+ * Wakes consumers by NOTIFY.  Off, they find the events when they look: for
+ * transactions that are to be prepared, which may not notify, and for servers
+ * with so many commits that the lock of NOTIFY would hold them up.
+ */
+bool		assetreg_notify = true;
+
 static const struct config_enum_entry graph_source_options[] = {
 	{"auto", GRAPH_SOURCE_AUTO, false},
 	{"sql", GRAPH_SOURCE_SQL, false},
@@ -86,5 +94,11 @@ _PG_init(void)
 							 "Who may administer the registry always may.",
 							 &assetreg_notes_editable_by, NOTES_EDITABLE_BY_AUTHOR, notes_editable_by_options,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("assetreg.notify",
+							 "Notifies who listens for events.",
+							 "Off: consumers find the events when they look for them.",
+							 &assetreg_notify, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	events_init();
 	MarkGUCPrefixReserved("assetreg");
 }

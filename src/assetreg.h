@@ -22,5 +22,6 @@ extern char *assetreg_asset_roots;
 extern bool assetreg_confirm_delete;
 extern int	assetreg_graph_source;
 extern int	assetreg_notes_editable_by;
+extern bool assetreg_notify;
 
 #endif							/* ASSETREG_H */

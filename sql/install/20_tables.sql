@@ -12,7 +12,9 @@ CREATE FUNCTION assetreg._relations() RETURNS text[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$ SELECT '{entity_kinds,asset_types,entities,assets,asset_hashes,asset_dependencies,version_ordinals,asset_verifications,verification_runs,verification_progress,
-		unresolved_references,asset_notes,asset_note_history,asset_ratings,asset_stats,asset_stat_changes,asset_search,asset_list}'::text[] $$;
+		unresolved_references,asset_notes,asset_note_history,asset_ratings,asset_stats,asset_stat_changes,asset_search,asset_list,
+		events,event_sequencer,event_consumers,event_partitions,event_failures,dead_events,consumer_lag,
+		asset_updates,asset_update_history,open_updates}'::text[] $$;
 COMMENT ON FUNCTION assetreg._relations() IS 'the relations that setup() makes';
 
 -- What setup() puts back and check_registry() looks for.
@@ -75,6 +77,18 @@ CREATE FUNCTION assetreg._triggers(OUT relation text, OUT name text, OUT definit
 		 'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._assets_search_trigger()'),
 		('assets', 'assets_truncate_sync_search', 'AFTER TRUNCATE',
 		 'FOR EACH STATEMENT EXECUTE FUNCTION assetreg._assets_search_trigger()'),
+		('assets', 'assets_insert_sync_updates', 'AFTER INSERT',  -- after the edges that came with the asset
+		 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._new_versions_trigger()'),
+		('assets', 'assets_update_sync_updates', 'AFTER UPDATE',
+		 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._changed_assets_trigger()'),
+		('asset_updates', 'asset_updates_attribution', 'BEFORE INSERT',
+		 'FOR EACH ROW EXECUTE FUNCTION assetreg._attribution_trigger(''opened_by'', ''opened_at'')'),
+		('asset_updates', 'asset_updates_state', 'BEFORE UPDATE',
+		 'FOR EACH ROW WHEN (OLD.state <> NEW.state OR OLD.reason IS DISTINCT FROM NEW.reason) EXECUTE FUNCTION assetreg._update_state_trigger()'),
+		('asset_updates', 'asset_updates_insert_events', 'AFTER INSERT',
+		 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._updates_opened_trigger()'),
+		('asset_updates', 'asset_updates_history', 'AFTER UPDATE',
+		 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._update_history_trigger()'),
 		('entities', 'entities_insert_check', 'AFTER INSERT',
 		 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._entities_check_trigger()'),
 		('entities', 'entities_update_check', 'AFTER UPDATE',
@@ -90,7 +104,35 @@ CREATE FUNCTION assetreg._triggers(OUT relation text, OUT name text, OUT definit
 		('asset_ratings', 'asset_ratings_attribution', 'BEFORE INSERT OR UPDATE',
 		 'FOR EACH ROW EXECUTE FUNCTION assetreg._attribution_trigger(''rater'', ''rated_at'', ''rated_at'')'),
 		('asset_dependencies', 'asset_dependencies_attribution', 'BEFORE INSERT OR UPDATE',
-		 'FOR EACH ROW EXECUTE FUNCTION assetreg._attribution_trigger(''added_by'', ''added_at'')')
+		 'FOR EACH ROW EXECUTE FUNCTION assetreg._attribution_trigger(''added_by'', ''added_at'')'),
+		-- events, after what the others do: a refused change is no fact
+		('assets', 'assets_insert_sync_events', 'AFTER INSERT',
+		 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._assets_events_trigger()'),
+		('assets', 'assets_update_sync_events', 'AFTER UPDATE',
+		 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._assets_events_trigger()'),
+		('assets', 'assets_delete_sync_events', 'AFTER DELETE',
+		 'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._assets_events_trigger()'),
+		('assets', 'assets_truncate_events', 'BEFORE TRUNCATE',
+		 'FOR EACH STATEMENT EXECUTE FUNCTION assetreg._assets_events_trigger()'),
+		('asset_dependencies', 'asset_dependencies_insert_events', 'AFTER INSERT',
+		 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._dependencies_events_trigger()'),
+		('asset_dependencies', 'asset_dependencies_update_events', 'AFTER UPDATE',
+		 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._dependencies_events_trigger()'),
+		('asset_dependencies', 'asset_dependencies_delete_events', 'AFTER DELETE',
+		 'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._dependencies_events_trigger()'),
+		('asset_dependencies', 'asset_dependencies_truncate_events', 'BEFORE TRUNCATE',
+		 'FOR EACH STATEMENT EXECUTE FUNCTION assetreg._dependencies_events_trigger()'),
+		('asset_notes', 'asset_notes_insert_events', 'AFTER INSERT',
+		 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._notes_events_trigger()'),
+		('asset_ratings', 'asset_ratings_insert_events', 'AFTER INSERT',
+		 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._ratings_events_trigger()'),
+		('asset_ratings', 'asset_ratings_update_events', 'AFTER UPDATE',
+		 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._ratings_events_trigger()'),
+		('asset_ratings', 'asset_ratings_delete_events', 'AFTER DELETE',
+		 'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._ratings_events_trigger()'),
+		('asset_ratings', 'asset_ratings_truncate_events', 'BEFORE TRUNCATE',
+		 'FOR EACH STATEMENT EXECUTE FUNCTION assetreg._ratings_events_trigger()'),
+		('events', 'events_notify', 'BEFORE INSERT', 'FOR EACH ROW EXECUTE FUNCTION assetreg._notify_trigger()')
 	) AS t (r, n, timing, action)
 	UNION ALL
 	SELECT t.* FROM assetreg._stats_triggers() t
@@ -268,7 +310,8 @@ DECLARE
 	r record;
 BEGIN
 	PERFORM assetreg._setup_kinds(), assetreg._setup_graph(), assetreg._setup_assets(), assetreg._setup_verification(),
-		assetreg._setup_references(), assetreg._setup_notes(), assetreg._setup_stats(), assetreg._setup_ratings(), assetreg._setup_search();
+		assetreg._setup_references(), assetreg._setup_notes(), assetreg._setup_stats(), assetreg._setup_ratings(), assetreg._setup_search(),
+		assetreg._setup_events(), assetreg._setup_consumers(), assetreg._setup_updates();
 
 	IF obj_description('assetreg.assets'::regclass, 'pg_class') IS NULL THEN
 		PERFORM assetreg._comment_tables(), assetreg._comment_stats();

@@ -491,19 +491,25 @@ CREATE FUNCTION assetreg.replace_file(asset_id bigint, file_path text = NULL, fi
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 #variable_conflict use_column
+DECLARE
+	before bigint;
 BEGIN
 	PERFORM assetreg._require_tables();
 	-- before the row is locked
 	PERFORM assetreg._measure_ahead($1, coalesce($2, a.file_path)) FROM assetreg.assets a
 		WHERE a.id = $1 AND coalesce($2, a.file_path) IS NOT NULL;
+	-- whoever else changes the file has opened his update then
+	PERFORM FROM assetreg.assets a WHERE a.id = $1 FOR NO KEY UPDATE;
+	before := (SELECT max(u.id) FROM assetreg.asset_updates u WHERE u.asset_id = $1);
 	UPDATE assetreg.assets a SET file_path = coalesce($2, a.file_path), file_size = $3, sha256 = $4
 	WHERE a.id = $1 AND coalesce($2, a.file_path, $4) IS NOT NULL;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'asset "%" has no file', assetreg.asset_ref($1)
 			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give its file_path, or the sha256 of its new content.';
 	END IF;
-	RETURN NULL;
+	RETURN (SELECT max(u.id) FROM assetreg.asset_updates u
+			WHERE u.asset_id = $1 AND u.change = 'file_changed' AND (before IS NULL OR u.id > before));
 END
 $$;
 COMMENT ON FUNCTION assetreg.replace_file(bigint, text, bigint, text) IS
-	'states that an asset''s file has changed or moved: what the server can read is measured anew, else size and hash must be given';
+	'states that an asset''s file has changed or moved: what the server can read is measured anew, else size and hash must be given; the update that this opened';

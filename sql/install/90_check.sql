@@ -9,7 +9,10 @@ DECLARE
 BEGIN
 	RETURN QUERY
 		SELECT 'assetreg.' || r, 'is missing: run assetreg.setup()'
-		FROM unnest(assetreg._relations()) r WHERE to_regclass('assetreg.' || r) IS NULL;
+		FROM unnest(assetreg._relations()) r WHERE to_regclass('assetreg.' || r) IS NULL
+		UNION ALL
+		SELECT 'sequence assetreg.' || s, 'is missing'
+		FROM unnest('{entities_id_seq,events_recorded_seq,event_leases_seq}'::text[]) s WHERE to_regclass('assetreg.' || s) IS NULL;
 	IF FOUND THEN
 		RETURN;
 	END IF;
@@ -55,7 +58,12 @@ BEGIN
 					 ('asset_hashes', 'asset_hashes_asset_id_fkey'), ('asset_dependencies', 'asset_dependencies_pkey'),
 					 ('asset_dependencies', 'asset_dependencies_dependent_id_fkey'),
 					 ('asset_dependencies', 'asset_dependencies_dependency_id_fkey'),
-					 ('version_ordinals', 'version_ordinals_pkey')) k (relation, name)
+					 ('version_ordinals', 'version_ordinals_pkey'), ('events', 'events_pkey'), ('event_sequencer', 'event_sequencer_pkey'),
+					 ('event_consumers', 'event_consumers_pkey'), ('event_partitions', 'event_partitions_pkey'),
+					 ('event_partitions', 'event_partitions_consumer_fkey'), ('event_failures', 'event_failures_pkey'),
+					 ('dead_events', 'dead_events_pkey'), ('asset_updates', 'asset_updates_pkey'),
+					 ('asset_updates', 'asset_updates_asset_id_fkey'), ('asset_update_history', 'asset_update_history_pkey'),
+					 ('asset_update_history', 'asset_update_history_update_id_fkey')) k (relation, name)
 			 LEFT JOIN pg_constraint c ON c.conrelid = to_regclass('assetreg.' || k.relation) AND c.conname = k.name
 		WHERE c.convalidated IS NOT TRUE;
 	RETURN QUERY
@@ -84,7 +92,19 @@ BEGIN
 	RETURN QUERY
 		SELECT 'sequence assetreg.entities_id_seq', format('is at %s, behind the largest id %s', s.last_value, m.id)
 		FROM assetreg.entities_id_seq s, (SELECT max(e.id) AS id FROM assetreg.entities e) m
-		WHERE s.last_value < m.id;
+		WHERE s.last_value < m.id
+		UNION ALL
+		SELECT 'sequence assetreg.events_recorded_seq', format('is at %s, behind the largest number %s', s.last_value, m.recorded)
+		FROM assetreg.events_recorded_seq s, (SELECT max(e.recorded) AS recorded FROM assetreg.events e) m
+		WHERE s.last_value < m.recorded
+		UNION ALL
+		SELECT 'sequence assetreg.event_leases_seq', format('is at %s, behind the largest token %s', s.last_value, m.token)
+		FROM assetreg.event_leases_seq s, (SELECT max(p.lease_token) AS token FROM assetreg.event_partitions p) m
+		WHERE s.last_value < m.token;
+	RETURN QUERY
+		SELECT 'assetreg.event_sequencer'::text, CASE WHEN q.last_seq IS NULL THEN 'is empty: run assetreg.setup()' ELSE format('is at %s, behind the largest position %s', q.last_seq, m.seq) END
+		FROM (SELECT max(e.seq) AS seq FROM assetreg.events e WHERE e.seq IS NOT NULL) m LEFT JOIN assetreg.event_sequencer q ON true
+		WHERE q.last_seq IS NULL OR q.last_seq < m.seq;
 	RETURN QUERY
 		SELECT coalesce('asset ' || p.asset_id, 'assetreg.asset_stat_changes'), p.problem || ': run assetreg.setup()'
 		FROM assetreg._stats_problems() p;
@@ -94,6 +114,10 @@ BEGIN
 		SELECT 'index assetreg.' || i.name, 'is missing or not valid: lists are slow without it'
 		FROM unnest('{asset_search_terms_idx,assets_name_idx,assets_registered_at_idx,assets_largest_idx,assets_smallest_idx,
 					  asset_stats_rating_score_idx,asset_stats_dependents_idx}'::text[]) i (name)
+		WHERE NOT EXISTS (SELECT FROM pg_index x WHERE x.indexrelid = to_regclass('assetreg.' || i.name) AND x.indisvalid);
+	RETURN QUERY
+		SELECT 'index assetreg.' || i.name, 'is missing or not valid: updates and events are slow without it'
+		FROM unnest('{asset_updates_asset_id_idx,asset_updates_open_idx,events_seq_idx,events_unpublished_idx,events_consumer_idx}'::text[]) i (name)
 		WHERE NOT EXISTS (SELECT FROM pg_index x WHERE x.indexrelid = to_regclass('assetreg.' || i.name) AND x.indisvalid);
 END
 $$;

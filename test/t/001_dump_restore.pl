@@ -78,6 +78,7 @@ CREATE EXTENSION assetreg;
 ALTER TABLE assetreg.assets ADD COLUMN studio_code text DEFAULT 'none';
 DELETE FROM assetreg.asset_types;
 DELETE FROM assetreg.entity_kinds;
+DELETE FROM assetreg.event_sequencer;
 SQL
 quietly('data only', 'pg_restore', '-d', 'data_only', @data, $custom);
 same_lines(answers($node, 'data_only'), $answers, 'data only: the same answers');

@@ -195,7 +195,7 @@ for my $source ('auto', 'sql')
 	$first->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
 	my $snapshot = $first->query_safe('SELECT pg_export_snapshot()');
 
-	$second->query_safe('BEGIN; INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) VALUES (15, 10)');
+	$second->query_safe('SET assetreg.notify = off; BEGIN; INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) VALUES (15, 10)');
 	is($second->query_safe('SELECT users_of(1)'), '10', "before a transaction is prepared, $source");
 	$second->query_safe(q{PREPARE TRANSACTION 'edge'});
 	is($second->query_safe('SELECT users_of(1)'), '9', "prepared, not committed, $source");
@@ -211,7 +211,7 @@ for my $source ('auto', 'sql')
 }
 
 # A prepared transaction outlives the server.
-$node->safe_psql('small', q{BEGIN; INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) VALUES (15, 10); PREPARE TRANSACTION 'edge'});
+$node->safe_psql('small', q{SET assetreg.notify = off; BEGIN; INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) VALUES (15, 10); PREPARE TRANSACTION 'edge'});
 $node->restart;
 is($node->safe_psql('small', 'SELECT users_of(1)'), '9', 'prepared, after a restart');
 $node->safe_psql('small', q{COMMIT PREPARED 'edge'});
