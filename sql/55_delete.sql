@@ -419,6 +419,44 @@ ALTER TABLE assetreg.entities DISABLE ROW LEVEL SECURITY;
 DROP OWNED BY regress_assetreg_delete;
 DROP ROLE regress_assetreg_delete;
 
+-- The studio's tables that reference assets go along with a deletion only, and one that assets reference brings none about.
+SELECT make_registry();
+CREATE TABLE uses (asset_id bigint REFERENCES assetreg.assets ON DELETE CASCADE, shot int) PARTITION BY LIST (shot);
+CREATE TABLE uses_1 PARTITION OF uses FOR VALUES IN (1);
+CREATE TABLE marks (asset_id bigint REFERENCES assetreg.assets ON DELETE SET NULL);
+CREATE TABLE licences (id int PRIMARY KEY);
+ALTER TABLE assetreg.assets ADD licence_id int REFERENCES licences ON DELETE CASCADE ON UPDATE CASCADE;
+INSERT INTO uses VALUES (2, 1), (4, 1);
+INSERT INTO marks VALUES (2), (4);
+INSERT INTO licences VALUES (1), (2);
+UPDATE assetreg.assets SET licence_id = CASE id WHEN 2 THEN 1 ELSE 2 END WHERE id IN (2, 4);
+DELETE FROM assetreg.assets WHERE id = 2;
+DELETE FROM licences WHERE id = 1;
+DELETE FROM licences;
+SET client_min_messages = warning;
+TRUNCATE licences CASCADE;
+TRUNCATE assetreg.entities CASCADE;
+TRUNCATE assetreg.entity_kinds CASCADE;
+RESET client_min_messages;
+SELECT * FROM assets_left;
+SELECT * FROM uses;
+SELECT * FROM marks;
+UPDATE licences SET id = 7 WHERE id = 1;
+DELETE FROM licences WHERE id = 2;  -- what nothing uses goes
+SELECT * FROM assets_left;
+SELECT * FROM uses;
+BEGIN;
+SET LOCAL assetreg.confirm_delete = on;
+DELETE FROM licences;
+SELECT * FROM assets_left;
+SELECT * FROM uses;
+SELECT * FROM marks;
+SELECT * FROM unresolved;
+ROLLBACK;
+DROP TABLE uses, marks;
+ALTER TABLE assetreg.assets DROP licence_id;
+DROP TABLE licences;
+
 -- The trigger function serves its own table only.
 CREATE TEMP TABLE t (id bigint);
 CREATE TRIGGER t AFTER DELETE ON t REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._keep_references_trigger();

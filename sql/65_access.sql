@@ -125,6 +125,8 @@ INSERT INTO tries (statement) VALUES
 	('SELECT assetreg.register_asset(''lora'', ''new'')'), ('SELECT assetreg.register_asset(''lora'', ''new'', ''1'')'),
 	('INSERT INTO assetreg.assets (type, name, version) VALUES (''lora'', ''new'', ''1'')'), ('UPDATE assetreg.assets SET metadata = ''{"a": 1}'' WHERE id = 4'),
 	('SELECT assetreg.set_asset_status(4, ''deprecated'', 3)'), ('SELECT assetreg.set_asset_status(4, ''removed'')'), ('SELECT assetreg.set_asset_status(2, ''removed'', confirm => true)'),
+	('SELECT assetreg.set_asset_status(2, ''removed'', token => (SELECT token FROM assetreg.delete_preview(2)))'),
+	('SET LOCAL assetreg.confirm_delete = on; UPDATE assetreg.assets SET status = ''removed'' WHERE id = 2'),
 	('SELECT assetreg.add_dependency(21, 3)'), ('SELECT assetreg.remove_dependency(21, 11)'), ('SELECT assetreg.move_dependents(2, 3)'), ('DELETE FROM assetreg.asset_dependencies'),
 	('INSERT INTO assetreg.asset_hashes VALUES (4, ''autov3'', ''00'', ''claimed'')'),
 	('INSERT INTO assetreg.asset_notes (asset_id, body, author) VALUES (4, ''grainy'', ''nobody'')'), ('INSERT INTO assetreg.asset_ratings (asset_id, stars, rater) VALUES (4, 5, ''nobody'')'),

@@ -112,7 +112,7 @@ FROM (VALUES (1, 'SELECT assetreg.run_regression_tests(1)'), (2, 'SELECT assetre
 			 (5, 'SELECT assetreg.resolve_update(5, false)'), (6, 'SELECT assetreg.run_regression_tests(99)'), (7, 'SELECT assetreg.resolve_update(99)'), (8, 'SELECT assetreg.dismiss_update(99)'),
 			 (9, 'SELECT * FROM assetreg.update_impact(99)'), (10, 'SELECT assetreg.run_regression_tests(NULL)'), (11, 'SELECT assetreg.resolve_update(NULL)'), (12, 'SELECT assetreg.dismiss_update(NULL)'),
 			 (13, 'SELECT * FROM assetreg.update_impact(NULL)'), (14, 'SELECT assetreg.resolve_update(5, NULL)'), (15, 'SELECT assetreg.dismiss_update(5, '''')'),
-			 (16, 'SELECT assetreg.dismiss_update(5, repeat(''x'', 10001))'), (17, 'UPDATE assetreg.asset_updates SET state = ''open'' WHERE id = 1'), (18, 'UPDATE assetreg.asset_updates SET reason = ''mine'' WHERE id = 2'),
+			 (16, 'SELECT assetreg.dismiss_update(5, repeat(''x'', 10001))'), (21, 'SELECT assetreg.resolve_update(5, reason => repeat(''x'', 100000000))'), (22, 'UPDATE assetreg.asset_updates SET reason = repeat(''x'', 10001) WHERE id = 5'), (17, 'UPDATE assetreg.asset_updates SET state = ''open'' WHERE id = 1'), (18, 'UPDATE assetreg.asset_updates SET reason = ''mine'' WHERE id = 2'),
 			 (19, 'UPDATE assetreg.asset_updates SET state = ''closed'' WHERE id = 5'), (20, 'UPDATE assetreg.asset_updates SET change = ''x'' WHERE id = 5')) c (n, call),
 	 error(c.call) e
 ORDER BY c.n;
@@ -121,6 +121,26 @@ SELECT assetreg.run_regression_tests(5);
 SELECT * FROM error('SELECT assetreg.run_regression_tests(5)');
 UPDATE assetreg.asset_updates SET state = 'resolved', reason = 'by hand' WHERE id = 5;
 SELECT state, reason, closed_by = session_user AS mine FROM assetreg.asset_updates WHERE id = 5;
+SELECT type, update_id, data FROM update_events WHERE update_id = 5;
+
+-- Whichever way it comes about: what the owner writes by hand, what is superseded, each has its event and its history.
+BEGIN;
+DELETE FROM assetreg.events;
+INSERT INTO assetreg.asset_updates (asset_id, change, affected, affected_scene_types, active_scenes, stale_segments)
+	SELECT a.id, 'file_changed', 3, 0, 0, 0 FROM assetreg.assets a WHERE a.id IN (1, 2) ORDER BY a.id;
+COPY assetreg.asset_updates (asset_id, change, affected, affected_scene_types, active_scenes, stale_segments) FROM stdin;
+1	status_changed	4	0	0	0
+\.
+SELECT assetreg.register_asset('custom_node', 'pack', 'nightly-9.1') > 0 AS registered;
+WITH closed AS (UPDATE assetreg.asset_updates SET state = 'dismissed', reason = 'all' WHERE closed_at IS NULL RETURNING id) SELECT count(*) FROM closed;
+SELECT type, subject, update_id, data ->> 'change' AS change, data ->> 'reason' AS reason FROM update_events;
+SELECT update_id, old_state, state, reason FROM assetreg.asset_update_history WHERE update_id > 5 ORDER BY id;
+-- nothing of it is rewritten: an event and a history for what changed, none for what did not
+DELETE FROM assetreg.events;
+UPDATE assetreg.asset_updates SET state = state;
+SELECT count(*) FROM update_events;
+ROLLBACK;
+SELECT setval('assetreg.asset_updates_id_seq', 5) AS last;
 
 -- Who may: readers look, contributors act and state nothing else.
 CREATE ROLE regress_assetreg_viewer;

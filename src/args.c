@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
@@ -83,7 +84,7 @@ arg_direction(FunctionCallInfo fcinfo, int argno)
 		return EDGES_TO_DEPENDENCIES;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized direction: \"%s\"", direction),
+			 errmsg("unrecognized direction: \"%.*s\"", pg_mbcliplen(direction, (int) strlen(direction), 200), direction),
 			 errhint("Use \"dependents\" or \"dependencies\".")));
 }
 

@@ -193,6 +193,8 @@ assetreg_act_as(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("actor must not be null")));
 	actor = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	/* what is still too long is enough to be refused and shown */
+	actor[pg_mbcliplen(actor, (int) strlen(actor), 2 * MAX_ACTOR_SIZE)] = '\0';
 	if (actor[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

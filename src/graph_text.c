@@ -10,6 +10,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 
@@ -342,6 +343,6 @@ assetreg_dependency_graph(PG_FUNCTION_ARGS)
 		}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized format: \"%s\"", format),
+			 errmsg("unrecognized format: \"%.*s\"", pg_mbcliplen(format, (int) strlen(format), 200), format),
 			 errhint("Use \"json\", \"dot\" or \"mermaid\".")));
 }

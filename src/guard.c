@@ -71,6 +71,7 @@ typedef struct GuardWalk
 typedef struct Confirmation
 {
 	int64		asset;
+	Oid			user;
 	bool		all;
 	const DeleteToken *token;	/* or NULL */
 } Confirmation;
@@ -161,6 +162,19 @@ user_reads_entities(void)
 
 	return pg_class_aclcheck(relid, GetOuterUserId(), ACL_SELECT) == ACLCHECK_OK
 		&& check_enable_rls(relid, GetOuterUserId(), true) != RLS_ENABLED;
+}
+
+/*
+ * A removal is as final as a deletion, so it is confirmed by those only who may
+ * delete.  Who deletes or truncates may.
+ */
+static bool
+user_confirms(bool update)
+{
+	Oid			relid = get_relname_relid("assets", get_namespace_oid("assetreg", false));
+	Oid			user = confirmation != NULL ? confirmation->user : GetOuterUserId();
+
+	return !update || pg_class_aclcheck(relid, user, ACL_DELETE) == ACLCHECK_OK;
 }
 
 static void
@@ -301,7 +315,9 @@ refuse_unconfirmed(GuardWalk *guard, bool update, const int64 *assets, int nasse
 			 ? errdetail("Depending on %s, directly or through others: %s and %lld more.",
 						 them, guard->names.data, (long long) (guard->nrefused - guard->nnamed))
 			 : errdetail("Depending on %s, directly or through others: %s.", them, guard->names.data),
-			 confirmation_for(assets, nassets) != NULL
+			 !user_confirms(update)
+			 ? errhint("Move the dependents to another asset, or let somebody confirm it who may delete assets.")
+			 : confirmation_for(assets, nassets) != NULL
 			 ? errhint("Move the dependents to another asset, or confirm with the token of assetreg.delete_preview() or with confirm => true.")
 			 : errhint("Move the dependents to another asset, or confirm with SET LOCAL assetreg.confirm_delete = on.")));
 }
@@ -390,7 +406,8 @@ guard_assets(bool update, const int64 *assets, int nassets, const DeleteToken *t
  * assetreg._guard_trigger(): refuses with 2BP01 a statement that deletes
  * assets, or sets them to removed, while an active entity that is no asset
  * depends on one of them.  A token lets it pass that saw all of these, even
- * where the setting would, too; else assetreg.confirm_delete and confirm do.
+ * where the setting would, too; else assetreg.confirm_delete and confirm do;
+ * none of them by a user who may set the status but not delete.
  * Locks, until the transaction ends, the entities of the assets and of what
  * depends on them.
  */
@@ -399,9 +416,11 @@ assetreg_guard_trigger(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigger = (TriggerData *) fcinfo->context;
 	IdList		removed;
+	bool		confirms;
 
 	check_called_right(fcinfo, trigger);
-	if (assetreg_confirm_delete && confirmation == NULL)
+	confirms = user_confirms(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event));
+	if (confirms && assetreg_confirm_delete && confirmation == NULL)
 		return PointerGetDatum(NULL);
 
 	sql_rows_begin();
@@ -411,9 +430,9 @@ assetreg_guard_trigger(PG_FUNCTION_ARGS)
 		int			nassets;
 		int64	   *assets = list_ids(&removed, &nassets);
 		const Confirmation *given = confirmation_for(assets, nassets);
-		const DeleteToken *token = given != NULL ? given->token : NULL;
+		const DeleteToken *token = given != NULL && confirms ? given->token : NULL;
 
-		if (token != NULL || !(assetreg_confirm_delete || (given != NULL && given->all)))
+		if (!confirms || token != NULL || !(assetreg_confirm_delete || (given != NULL && given->all)))
 			guard_assets(TRIGGER_FIRED_BY_UPDATE(trigger->tg_event), assets, nassets, token);
 	}
 	sql_rows_end();
@@ -474,7 +493,7 @@ Datum
 assetreg_change_asset(PG_FUNCTION_ARGS)
 {
 	const Confirmation *outer = confirmation;
-	Confirmation given = {.asset = PG_GETARG_INT64(0), .all = arg_flag(fcinfo, 3, "confirm")};
+	Confirmation given = {.asset = PG_GETARG_INT64(0), .user = GetUserId(), .all = arg_flag(fcinfo, 3, "confirm")};
 	bool		changed;
 
 	if (!PG_ARGISNULL(4))

@@ -43,6 +43,7 @@ PG_FUNCTION_INFO_V1(assetreg_search_words_query);
 #define WORD_STEP 2				/* from one piece of a word to the next, in characters */
 #define MAX_QUERY_TERMS 16		/* that the index is asked for; the rows tell the rest */
 #define MAX_WORD_BYTES 64		/* what a longer word begins with is found */
+#define MAX_ATTRIBUTE_BYTES 2000	/* of a term, less than 2046 */
 #define MAX_STRING_WORDS 250	/* of one string: tags by the thousand leave room for the others */
 #define MAX_STRING_BYTES 16384
 #define MAX_WORDS 1000			/* of one asset */
@@ -460,7 +461,9 @@ assetreg_search_query(PG_FUNCTION_ARGS)
 		if (!PG_ARGISNULL(i + 1))
 		{
 			text	   *value = PG_GETARG_TEXT_PP(i + 1);
-			Term		term = {attributes[i], VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
+			int			len = VARSIZE_ANY_EXHDR(value);
+			/* no asset has one so long, and no tsquery takes it */
+			Term		term = {attributes[i], VARDATA_ANY(value), pg_mbcliplen(VARDATA_ANY(value), len, MAX_ATTRIBUTE_BYTES)};
 
 			append_term(&query, &term, "");
 		}

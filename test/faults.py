@@ -19,7 +19,7 @@ import time
 
 import psycopg
 
-ASSETS = 40
+ASSETS = 100
 CONSUMERS = {"one": None, "two": ["asset.file_changed"]}
 WORKERS, PARTITIONS, LEASE = 3, 4, 1.5
 
@@ -42,7 +42,7 @@ def write(connection, ledger):
 
     def change(db):
         hashes = []
-        for asset in sorted(rng.sample(range(1, ASSETS + 1), rng.randint(1, 5))):  # sorted: no deadlocks
+        for asset in sorted(rng.sample(range(1, ASSETS + 1), rng.randint(1, 8))):  # sorted: no deadlocks
             hashes.append(secrets.token_hex(32))
             db.execute("UPDATE assetreg.assets SET sha256 = %s WHERE id = %s", [hashes[-1], asset])
         return hashes
@@ -66,25 +66,37 @@ def write(connection, ledger):
 
 
 def consume(connection, effects, consumer, worker):
+    asked = []
+    signal.signal(signal.SIGUSR1, lambda *_: asked.append(True))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])  # see run()
+
+    def work(other, event_id, entity_id, data):
+        time.sleep(random.random() * 0.004)
+        keep(other, consumer, event_id, entity_id, data)
+        if asked:  # between the effect and the ack
+            asked.clear()
+            os.kill(os.getpid(), signal.SIGSTOP)
+
     def batch(db):
         events = db.execute("SELECT seq, event_id, entity_id, data, lease_token FROM assetreg.fetch_events(%s, 50, %s, %s)",
                             [consumer, worker, f"{LEASE} seconds"]).fetchall()
         if not events:
             time.sleep(0.02)
-        for seq, event_id, entity_id, data, token in events:
-            keep(other, consumer, event_id, entity_id, data)
-            if random.random() < 0.1:
-                db.execute("SELECT assetreg.ack_events(%s, %s, %s)", [consumer, seq, token])
-        if events:
-            db.execute("SELECT assetreg.ack_events(%s, %s, %s)", [consumer, seq, token])
+        try:
+            for seq, event_id, entity_id, data, token in events:
+                work(other, event_id, entity_id, data)
+                if random.random() < 0.1 or event_id == events[-1][1]:
+                    db.execute("SELECT assetreg.ack_events(%s, %s, %s)", [consumer, seq, token])
+        except psycopg.errors.ObjectNotInPrerequisiteState:  # the partition is another's now
+            other.execute("INSERT INTO lost_leases VALUES (%s)", [worker])
 
     with psycopg.connect(effects, autocommit=True) as other:
         patiently(connection, batch)
 
 
 def keep(other, consumer, event_id, entity_id, data):
-    other.execute("INSERT INTO effects (consumer, event_id, entity_id, hash, previous) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                  [consumer, event_id, entity_id, data.get("sha256"), data.get("previous_sha256")])
+    other.execute("INSERT INTO effects (consumer, event_id, entity_id, hash, previous) VALUES (%s, %s, %s, %s, %s)"
+                  " ON CONFLICT (consumer, event_id) DO UPDATE SET given = effects.given + 1", [consumer, event_id, entity_id, data.get("sha256"), data.get("previous_sha256")])
 
 
 def poll(connection, effects):
@@ -107,7 +119,7 @@ class Faults:
     def __init__(self, seconds, data, bindir, registry, effects):
         self.until = time.time() + seconds
         self.data, self.bindir, self.registry, self.effects = data, bindir, registry, effects
-        self.workers = {}
+        self.workers, self.stopped, self.server = {}, set(), None
         self.count = dict.fromkeys(["postmaster_kills", "worker_kills", "worker_stops", "backend_kills"], 0)
 
     def start(self, name, *arguments):
@@ -116,17 +128,24 @@ class Faults:
     def restart_server(self):
         with open(f"{self.data}/postmaster.pid") as file:
             os.kill(int(file.readline()), signal.SIGKILL)
+        if self.server:
+            self.server.wait()
         self.count["postmaster_kills"] += 1
-        for _ in range(600):  # its children have to notice
-            if subprocess.run([f"{self.bindir}/pg_ctl", "-D", self.data, "-w", "-l", f"{self.data}/faults.log", "start"],
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
-                return
-            time.sleep(0.1)
+        with open(f"{self.data}/faults.log", "a") as log:
+            for _ in range(600):
+                self.server = subprocess.Popen([f"{self.bindir}/postgres", "-D", self.data], stdout=log, stderr=log, start_new_session=True)
+                while self.server.poll() is None:
+                    try:
+                        psycopg.connect(self.registry, connect_timeout=5).close()
+                        return
+                    except psycopg.Error:
+                        time.sleep(0.02)
+                time.sleep(0.1)  # the children of the one before have to notice
         raise SystemExit("the server did not come back")
 
     def hurt_server(self):
         while time.time() < self.until:
-            time.sleep(random.uniform(1.5, 3))
+            time.sleep(random.uniform(1.8, 3.4))
             self.restart_server()
 
     def hurt_backends(self):
@@ -147,17 +166,27 @@ class Faults:
         names = [name for name in self.workers if name.startswith("consume")]
         while time.time() < self.until:
             time.sleep(random.uniform(0.2, 0.8))
-            name = random.choice(names)
+            name = random.choice([name for name in names if self.workers[name][0] not in self.stopped])
             process, arguments = self.workers[name]
-            if random.random() < 0.6:
+            if random.random() < 0.6 or len(self.stopped) > 2:
                 process.kill()
                 process.wait()
                 self.start(name, *arguments)
                 self.count["worker_kills"] += 1
             else:  # a zombie: it wakes up when its lease has gone to another
-                process.send_signal(signal.SIGSTOP)
-                threading.Timer(LEASE * 1.5, process.send_signal, [signal.SIGCONT]).start()
-                self.count["worker_stops"] += 1
+                self.stopped.add(process)
+                process.send_signal(signal.SIGUSR1)
+                threading.Thread(target=self.wake, args=[process], daemon=True).start()
+
+    def wake(self, process):
+        try:
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+        except ChildProcessError:  # there was nothing more to do, and it is gone
+            return
+        time.sleep(LEASE * 1.5)
+        process.send_signal(signal.SIGCONT)
+        self.stopped.discard(process)
+        self.count["worker_stops"] += 1
 
     def stop(self, kind):
         for name, (process, _) in self.workers.items():
@@ -173,10 +202,12 @@ class Faults:
             for consumer, types in CONSUMERS.items():
                 db.execute("SELECT assetreg.create_consumer(%s, %s, false, %s)", [consumer, types, PARTITIONS])
             other.execute("""CREATE TABLE effects (n bigserial, consumer text, event_id uuid, entity_id bigint, hash text, previous text,
-                             PRIMARY KEY (consumer, event_id))""")
+                             given int DEFAULT 1, PRIMARY KEY (consumer, event_id))""")
+            other.execute("CREATE TABLE lost_leases (worker text)")
         for i, ledger in enumerate(ledgers):
             open(ledger, "w").close()
             self.start(f"write{i}", "write", self.registry, ledger)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])  # for who has just been started it waits
         for consumer in CONSUMERS:
             for i in range(WORKERS):
                 self.start(f"consume {consumer}{i}", "consume", self.registry, self.effects, consumer, f"{consumer}{i}")
@@ -208,18 +239,20 @@ class Faults:
         with psycopg.connect(self.registry) as db, psycopg.connect(self.effects) as other:
             truth = {id for id, in db.execute("SELECT event_id FROM assetreg.events WHERE type = 'asset.file_changed'")}
             last = dict(db.execute("SELECT id, sha256 FROM assetreg.assets").fetchall())
-            results = {**self.count, "events": len(truth), "committed": len(ledger)}
+            results = {**self.count, "leases_lost": other.execute("SELECT count(*) FROM lost_leases").fetchone()[0],
+                       "events": len(truth), "committed": len(ledger)}
             for consumer in [*CONSUMERS, "naive"]:
-                rows = other.execute("SELECT event_id, entity_id, hash, previous FROM effects WHERE consumer = %s ORDER BY n", [consumer]).fetchall()
+                rows = other.execute("SELECT event_id, entity_id, hash, previous, given FROM effects WHERE consumer = %s ORDER BY n", [consumer]).fetchall()
                 rows = [row for row in rows if row[2]]
                 chain, gaps = {}, 0
-                for _, asset, hash, previous in rows:
+                for _, asset, hash, previous, _ in rows:
                     gaps += chain.get(asset) != previous
                     chain[asset] = hash
                 gaps += sum(chain.get(asset) != hash for asset, hash in last.items())
                 hashes = {row[2] for row in rows}
                 results.update({f"{consumer}_lost": len(truth - {row[0] for row in rows}), f"{consumer}_phantom": len({row[0] for row in rows} - truth),
-                                f"{consumer}_gaps": gaps, f"{consumer}_unseen": sum(hash not in hashes for hash in ledger)})
+                                f"{consumer}_gaps": gaps, f"{consumer}_unseen": sum(hash not in hashes for hash in ledger),
+                                f"{consumer}_again": sum(row[4] - 1 for row in rows)})
         for name, value in results.items():
             print(name, value)
 

@@ -394,6 +394,38 @@ END
 $$;
 COMMENT ON FUNCTION assetreg._check_type(text) IS 'raises the error for what is no asset type';
 
+-- The constraints of assets refuse the same from whoever writes the table.
+CREATE FUNCTION assetreg._check_stated(name text, version text, file_size bigint, sha256 text, metadata jsonb, provides text[]) RETURNS void
+	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+DECLARE
+	unprintable constant text := E'[\\u0001-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]';
+	bad record;
+BEGIN
+	SELECT r.message, r.detail INTO bad
+	FROM (VALUES
+		(octet_length($1) NOT BETWEEN 1 AND 1000, 'name of an asset must have 1 to 1000 bytes', format('It has %s.', octet_length($1))),
+		($1 ~ unprintable, 'name of an asset contains a control character', 'Marks that turn the direction of text count as such.'),
+		(octet_length($2) NOT BETWEEN 1 AND 200, 'version of an asset must have 1 to 200 bytes', format('It has %s.', octet_length($2))),
+		($2 ~ '[/@]', format('invalid version: "%s"', $2), 'A version contains neither "/" nor "@".'),
+		($2 ~ unprintable, 'version of an asset contains a control character', 'Marks that turn the direction of text count as such.'),
+		($3 <= 0, format('invalid file_size: %s', $3), 'The file of an asset has at least one byte.'),
+		($4 !~* '^[0-9a-f]{64}$', format('invalid sha256: "%s"', left($4, 100)), 'A SHA-256 has 64 hex digits.'),
+		($4 ~* '^e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855$', 'invalid sha256: the hash of nothing',
+		 'It is that of every empty file, and identifies none.'),
+		(jsonb_typeof($5) <> 'object', 'metadata must be a JSON object', format('It is of type %s.', jsonb_typeof($5))),
+		(array_position($6, NULL) IS NOT NULL, 'provides must not contain nulls', 'Each element names something that the asset provides.')
+		) r (violated, message, detail)
+	WHERE r.violated LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION '%', bad.message USING ERRCODE = 'invalid_parameter_value', DETAIL = bad.detail;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION assetreg._check_stated(text, text, bigint, text, jsonb, text[]) IS
+	'raises the error for what cannot be said of an asset; NULL is nothing said';
+
 CREATE FUNCTION assetreg.register_asset(type text, name text, version text = NULL, file_path text = NULL, file_size bigint = NULL,
 		sha256 text = NULL, metadata jsonb = '{}', provides text[] = '{}', supersedes bigint = NULL, preview_url text = NULL)
 	RETURNS bigint
@@ -411,6 +443,7 @@ BEGIN
 	IF $2 IS NULL THEN
 		RAISE EXCEPTION 'asset name must not be null' USING ERRCODE = 'null_value_not_allowed';
 	END IF;
+	PERFORM assetreg._check_stated($2, $3, $5, $6, $7, $8);
 	IF $9 IS NOT NULL AND NOT EXISTS (SELECT FROM assetreg.assets a WHERE a.id = $9) THEN
 		PERFORM assetreg._no_such('asset', $9);
 	END IF;
@@ -494,7 +527,7 @@ CREATE FUNCTION assetreg.replace_file(asset_id bigint, file_path text = NULL, fi
 DECLARE
 	before bigint;
 BEGIN
-	PERFORM assetreg._require_tables();
+	PERFORM assetreg._require_tables(), assetreg._check_stated(NULL, NULL, $3, $4, NULL, NULL);
 	-- before the row is locked
 	PERFORM assetreg._measure_ahead($1, coalesce($2, a.file_path)) FROM assetreg.assets a
 		WHERE a.id = $1 AND coalesce($2, a.file_path) IS NOT NULL;

@@ -18,7 +18,8 @@ BEGIN
 			CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation)
 		);
 		CREATE INDEX unresolved_references_reference_idx ON assetreg.unresolved_references (reference);
-		CREATE INDEX unresolved_references_ambiguous_idx ON assetreg.unresolved_references (dependent_id) WHERE candidates <> '{}';
+		CREATE INDEX unresolved_references_candidates_idx ON assetreg.unresolved_references USING gin (candidates) WITH (fastupdate = off)
+			WHERE candidates <> '{}';
 	END IF;
 END
 $$;
@@ -110,6 +111,24 @@ END
 $$;
 COMMENT ON FUNCTION assetreg._resolve_references(text[]) IS 'turns references into edges where exactly one asset is meant by now';
 
+-- For the plan see _assets_sync_trigger().
+CREATE FUNCTION assetreg._reconsider_candidates(asset_ids bigint[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_nestloop = on
+	AS $$
+DECLARE
+	ambiguous text[];
+BEGIN
+	SELECT array_agg(DISTINCT u.reference) INTO ambiguous
+	FROM unnest($1) c (id) JOIN assetreg.unresolved_references u ON u.candidates @> ARRAY[c.id] AND u.candidates <> '{}';
+	IF ambiguous IS NOT NULL THEN
+		PERFORM assetreg._resolve_references(ambiguous);
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION assetreg._reconsider_candidates(bigint[]) IS 'resolves references that could mean one of these assets, which are gone or something else now';
+
 -- What follows from the rows of assets once they are there: further hashes, stated edges, references that were waiting.
 CREATE FUNCTION assetreg._take_facts(asset_ids bigint[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -162,7 +181,6 @@ CREATE FUNCTION assetreg._assets_facts_trigger() RETURNS trigger
 DECLARE
 	changed bigint[];
 	replaced bigint[];
-	ambiguous text[];
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'assets');
 	IF TG_OP = 'INSERT' THEN
@@ -179,12 +197,7 @@ BEGIN
 		PERFORM assetreg._take_facts(changed);
 	END IF;
 	IF replaced IS NOT NULL THEN
-		SELECT array_agg(DISTINCT u.reference) INTO ambiguous
-		FROM assetreg.unresolved_references u CROSS JOIN LATERAL unnest(u.candidates) c (id)
-		WHERE u.candidates <> '{}' AND c.id = ANY (replaced);
-		IF ambiguous IS NOT NULL THEN
-			PERFORM assetreg._resolve_references(ambiguous);
-		END IF;
+		PERFORM assetreg._reconsider_candidates(replaced);
 	END IF;
 	RETURN NULL;
 END

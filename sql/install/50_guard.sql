@@ -21,7 +21,6 @@ CREATE FUNCTION assetreg._keep_references_trigger() RETURNS trigger
 DECLARE
 	gone bigint[];
 	stated text[];
-	ambiguous text[];
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'assets');
 	IF TG_OP = 'DELETE' THEN
@@ -51,13 +50,10 @@ BEGIN
 			RETURNING u.reference, u.source
 	)
 	SELECT array_agg(DISTINCT k.reference) INTO stated FROM kept k WHERE k.source = 'metadata';
-	SELECT array_agg(DISTINCT u.reference) INTO ambiguous
-	FROM assetreg.unresolved_references u CROSS JOIN LATERAL unnest(u.candidates) c (id)
-	WHERE u.candidates <> '{}' AND NOT EXISTS (SELECT FROM assetreg.assets a WHERE a.id = c.id);
-	IF stated IS NOT NULL OR ambiguous IS NOT NULL THEN
-		-- another asset may have the same content, or be the one that is left
-		PERFORM assetreg._resolve_references(stated || ambiguous);
+	IF stated IS NOT NULL THEN
+		PERFORM assetreg._resolve_references(stated);  -- another asset may have the same content
 	END IF;
+	PERFORM assetreg._reconsider_candidates(gone);
 	RETURN NULL;
 END
 $$;

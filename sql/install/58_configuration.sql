@@ -20,11 +20,18 @@ CREATE FUNCTION assetreg._configuration_notes(ids bigint[])
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-		WITH side AS MATERIALIZED (  -- what a note may name, and what of the configuration that is
-			SELECT v.id AS noted_id, a.id AS here_id, v.id = a.id AS itself
-			FROM unnest($1) u (id)
-				 CROSS JOIN LATERAL (SELECT a.id, a.type, a.name FROM assetreg.assets a WHERE a.id = u.id OFFSET 0) a
-				 CROSS JOIN LATERAL (SELECT v.id FROM assetreg.assets v WHERE v.type = a.type AND v.name = a.name OFFSET 0) v
+		WITH here AS MATERIALIZED (
+			SELECT a.id, a.type, a.name
+			FROM unnest($1) u (id) CROSS JOIN LATERAL (SELECT a.id, a.type, a.name FROM assetreg.assets a WHERE a.id = u.id OFFSET 0) a
+		), side AS MATERIALIZED (  -- what a note may name, and what of the configuration that is
+			SELECT h.id AS noted_id, h.id AS here_id, true AS itself FROM here h
+			UNION ALL
+			SELECT v.id, h.id, false
+			-- of many versions in one configuration three will do: one may be the noted one itself, one the other side
+			FROM (SELECT h.type, h.name, (array_agg(h.id ORDER BY h.id DESC))[1:3] AS ids FROM here h GROUP BY h.type, h.name) g
+				 CROSS JOIN LATERAL (SELECT v.id FROM assetreg.assets v WHERE v.type = g.type AND v.name = g.name OFFSET 0) v
+				 CROSS JOIN unnest(g.ids) h (id)
+			WHERE h.id <> v.id
 		), noted AS MATERIALIZED (
 			SELECT s.noted_id, s.here_id, s.itself, p.notes = 2000 AS popular
 			FROM (SELECT s.noted_id, CASE WHEN bool_or(s.itself) THEN s.noted_id ELSE max(s.here_id) END AS here_id, bool_or(s.itself) AS itself
@@ -71,7 +78,7 @@ CREATE FUNCTION assetreg._architecture_family(architecture text) RETURNS text
 				WHEN a.name ~ '^flux2' THEN 'flux2'
 				WHEN a.name ~ '^flux' THEN 'flux1'
 				ELSE a.name END
-	FROM (SELECT regexp_replace(lower($1), '[^a-z0-9]', '', 'g')) a (name)
+	FROM (SELECT regexp_replace(lower(left($1, 200)), '[^a-z0-9]', '', 'g')) a (name)
 	$$;
 COMMENT ON FUNCTION assetreg._architecture_family(text) IS
 	'one word for the architectures of one family, as modelspec.architecture, ss_base_model_version and general.architecture write them';
@@ -87,17 +94,23 @@ CREATE FUNCTION assetreg._is_part(name text, file_path text, facts_part text) RE
 	$$;
 COMMENT ON FUNCTION assetreg._is_part(text, text, text) IS 'whether a model is a VAE, an encoder or another part, and no base model';
 
-CREATE FUNCTION assetreg._stated_facts(asset_id bigint, OUT asset_type text, OUT part text, OUT base_architecture text)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE
+-- For all at once: a function in SQL is planned anew for each statement that calls it.
+CREATE FUNCTION assetreg._stated_facts(ids bigint[]) RETURNS TABLE (asset_id bigint, asset_type text, part text, base_architecture text)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
 	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off SET enable_mergejoin = off SET jit = off
 	AS $$
+#variable_conflict use_column
 BEGIN
-	SELECT f.asset_type, f.part, f.base_architecture INTO asset_type, part, base_architecture
-	FROM assetreg.assets a CROSS JOIN LATERAL assetreg._metadata_facts(a.metadata) f
-	WHERE a.id = $1 AND a.metadata ?| '{modelspec.architecture,ss_base_model_version,general.architecture,ss_network_module}';
+	RETURN QUERY
+		SELECT a.id, f.asset_type, f.part, f.base_architecture
+		FROM unnest($1) u (id)
+			 CROSS JOIN LATERAL (SELECT a.id, a.metadata FROM assetreg.assets a
+								 WHERE a.id = u.id AND a.metadata ?| '{modelspec.architecture,ss_base_model_version,general.architecture,ss_network_module}' OFFSET 0) a
+			 CROSS JOIN LATERAL assetreg._metadata_facts(a.metadata) f;
 END
 $$;
-COMMENT ON FUNCTION assetreg._stated_facts(bigint) IS 'what an asset''s metadata says of its kind and its architecture';
+COMMENT ON FUNCTION assetreg._stated_facts(bigint[]) IS 'what the metadata of assets says of their kind and their architecture';
 
 CREATE FUNCTION assetreg._autov1(asset_id bigint) RETURNS text[]
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -130,7 +143,7 @@ BEGIN
 		), base AS MATERIALIZED (
 			SELECT a.id, a.type || '/' || a.name || '@' || a.version AS reference, a.sha256, f.base_architecture AS architecture,
 				   assetreg._architecture_family(f.base_architecture) AS family, assetreg._autov1(a.id) AS autov1
-			FROM asset a CROSS JOIN LATERAL assetreg._stated_facts(a.id) f
+			FROM asset a LEFT JOIN assetreg._stated_facts(ARRAY(SELECT m.id FROM asset m WHERE m.type = 'model')) f ON f.asset_id = a.id
 			WHERE a.type = 'model' AND NOT assetreg._is_part(a.name, a.file_path, f.part)
 			  AND (a.id = ANY ($2) OR EXISTS (SELECT FROM edge e WHERE e.dependency_id = a.id AND e.stated IS DISTINCT FROM 'base_model'))
 			  AND NOT EXISTS (SELECT FROM edge e WHERE e.dependency_id = a.id AND e.stated = 'vae')
@@ -149,10 +162,9 @@ BEGIN
 			FROM base b CROSS JOIN asset a LEFT JOIN stated s ON s.id = a.id
 			WHERE a.type <> 'model' AND (s.id IS NOT NULL OR b.family IS NOT NULL)
 		), facts AS MATERIALIZED (  -- metadata may be large: it is read where files tell nothing
-			SELECT m.id, f.asset_type, f.base_architecture AS architecture, assetreg._architecture_family(f.base_architecture) AS family
-			FROM (SELECT m.id FROM meeting m GROUP BY m.id
-				  HAVING bool_or(m.same_file) IS NOT TRUE AND bool_or(m.same_file IS NULL AND m.base_family IS NOT NULL)) m
-				 CROSS JOIN LATERAL assetreg._stated_facts(m.id) f
+			SELECT f.asset_id AS id, f.asset_type, f.base_architecture AS architecture, assetreg._architecture_family(f.base_architecture) AS family
+			FROM assetreg._stated_facts(ARRAY(SELECT m.id FROM meeting m GROUP BY m.id
+											  HAVING bool_or(m.same_file) IS NOT TRUE AND bool_or(m.same_file IS NULL AND m.base_family IS NOT NULL))) f
 			WHERE f.base_architecture IS NOT NULL
 		), verdict AS MATERIALIZED (
 			SELECT m.*, f.architecture,

@@ -8,6 +8,11 @@ BEGIN
 		-- CACHE 1: the numbers of one asset's events are in the order in which its row was locked
 		CREATE SEQUENCE assetreg.events_recorded_seq CACHE 1;
 		COMMENT ON SEQUENCE assetreg.events_recorded_seq IS 'gives events.recorded';
+		IF to_regclass('assetreg.events') IS NOT NULL THEN  -- somebody has dropped it, and the default with it
+			PERFORM setval('assetreg.events_recorded_seq', 1 + coalesce((SELECT max(e.recorded) FROM assetreg.events e), 0), false);
+			ALTER TABLE assetreg.events ALTER recorded SET DEFAULT nextval('assetreg.events_recorded_seq');
+			ALTER SEQUENCE assetreg.events_recorded_seq OWNED BY assetreg.events.recorded;
+		END IF;
 	END IF;
 	-- No foreign keys: an event outlives what it is about.
 	IF to_regclass('assetreg.events') IS NULL THEN

@@ -415,6 +415,7 @@ DECLARE
 	was text;
 BEGIN
 	PERFORM assetreg._require_tables();
+	PERFORM assetreg._check_text('reason', $3, 10000);
 	SELECT u.state INTO was FROM assetreg.asset_updates u WHERE u.id = $1 FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		PERFORM assetreg._no_such('update', $1);

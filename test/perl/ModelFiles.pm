@@ -129,11 +129,12 @@ sub until_true
 	die "waited in vain for $what";
 }
 
-# Waits until a session waits itself, for a lock that another one holds.
+# Waits until a session waits itself, for a lock that another one holds; which one, where it is named.
 sub until_waiting
 {
-	my ($node, $session) = @_;
-	$node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $session->{pid}")
+	my ($node, $session, $holder) = @_;
+	my $condition = $holder ? "$holder->{pid} = ANY (pg_blocking_pids(pid))" : "wait_event_type = 'Lock'";
+	$node->poll_query_until('postgres', "SELECT $condition FROM pg_stat_activity WHERE pid = $session->{pid}")
 		or die 'the session does not wait';
 	return;
 }

@@ -52,7 +52,7 @@ sub verify_up_to
 	my $holder = begin_sql($node, 'BEGIN; SELECT name FROM assetreg.assets WHERE id = ' . id_of($name) . ' FOR UPDATE;');
 	until_true(sub { slurp_file($holder->{out}) =~ /\n.*\n/ }, 'the lock');
 	my $session = begin_sql($node, $call // 'CALL assetreg.verify_assets();');
-	until_waiting($node, $session);
+	until_waiting($node, $session, $holder);
 	return ($session, $holder);
 }
 

@@ -1,4 +1,4 @@
-# Events on their way: notifications, transactions that stay open, dumps, standbys, and the examples of consumers.
+# Events on their way: notifications, transactions that stay open, dumps, standbys, pg_upgrade, and the examples of consumers.
 use strict;
 use warnings;
 use FindBin;
@@ -75,6 +75,25 @@ is(notified(q{DO $$ BEGIN
 END $$}), 'assetreg_events asset.registered, assetreg_staleness asset.version_released', 'a block that catches errors is one statement');
 is(notified("SET assetreg.notify = off;\nSELECT assetreg.register_asset('lora', 'n', '5')"), '', 'none where it is switched off');
 
+# What everybody has read stays in the queue until somebody looks; what one has not read stays in any case.
+my $listener = $node->background_psql('postgres');
+my $usage = sub { return $node->safe_psql('postgres', 'SELECT assetreg.notify_queue_usage()') };
+my $files = sub { return scalar(my @names = glob($node->data_dir . '/pg_notify/*')) };
+is($usage->(), '0', 'the queue is empty');
+$listener->query_safe('LISTEN assetreg_events');
+$listener->query_safe('BEGIN');
+$node->safe_psql('postgres', q{SELECT count(pg_notify('other', i || repeat('x', 7900))) FROM generate_series(1, 500) i});
+my $held = $usage->();
+cmp_ok($held, '>', 0, 'who listens and stays in a transaction holds the queue');
+my @during = register($node, 1);
+cmp_ok($usage->(), '>=', $held, 'to ask does not help then');
+cmp_ok($files->(), '>', 10, 'the queue takes room');
+like($listener->query_safe('COMMIT'), qr/"assetreg_events" with payload/, 'when the transaction has ended it hears of what happened meanwhile');
+cmp_ok($files->(), '>', 10, 'all is read, and the queue is as long as it was');
+is($usage->(), '0', 'to ask frees it');
+cmp_ok($files->(), '<=', 1, 'and its room');
+$listener->quit;
+
 # --- who commits late, or not ---------------------------------------------------------------------
 
 drain($node, 'postgres', $_) for qw(c p);
@@ -96,7 +115,19 @@ $elsewhere->quit;
 my ($status, undef, $stderr) = $node->psql('postgres', q{BEGIN; SELECT assetreg.register_asset('lora', 'q', '1'); PREPARE TRANSACTION 'q'});
 like($stderr, qr/cannot PREPARE a transaction that has executed .*NOTIFY/, 'what notifies cannot be prepared, as the server says');
 
-# --- dump and restore, standby --------------------------------------------------------------------
+# --- dump and restore, standby, pg_upgrade --------------------------------------------------------
+
+# Exactly what was pending is given, then what is new.
+sub goes_on
+{
+	my ($server, $database, $how, @pending) = @_;
+	$server->safe_psql($database, 'UPDATE assetreg.event_partitions SET leased_until = now()');
+	my @new = register($server, 5, database => $database);
+	is_deeply([ drain($server, $database, 'c') ], [ @pending, @new ], "$how: exactly the pending events, then the new ones");
+	is_deeply([ sort(drain($server, $database, 'p')) ], [ sort @pending, @new ], "$how: for both consumers");
+	is($server->safe_psql($database, 'SELECT * FROM assetreg.check_registry()'), '', "$how: the registry is whole");
+	return;
+}
 
 my @pending = register($node, 1000);
 is($node->safe_psql('postgres', q{SELECT count(*) FROM assetreg.fetch_events('c', 10)}), '10', 'some are in flight');
@@ -113,11 +144,7 @@ for my $format (qw(plain custom directory))
 		? [ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $other->connstr($database), '-f', "$dump.$format" ]
 		: [ 'pg_restore', '-d', $other->connstr($database), ($format eq 'directory' ? ('-j', '2') : ()), "$dump.$format" ], "restore: $format");
 	is($other->safe_psql($database, 'SELECT count(*) FROM assetreg.events'), $node->safe_psql('postgres', 'SELECT count(*) FROM assetreg.events'), "$format: no event was added");
-	$other->safe_psql($database, 'UPDATE assetreg.event_partitions SET leased_until = now()');
-	my @new = register($other, 5, database => $database);
-	is_deeply([ drain($other, $database, 'c') ], [ @pending, @new ], "$format: exactly the pending events, then the new ones");
-	is_deeply([ sort(drain($other, $database, 'p')) ], [ sort @pending, @new ], "$format: for both consumers");
-	is($other->safe_psql($database, 'SELECT * FROM assetreg.check_registry()'), '', "$format: the registry is whole");
+	goes_on($other, $database, $format, @pending);
 }
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
@@ -130,10 +157,20 @@ is($standby->safe_psql('postgres', q{SELECT pending FROM assetreg.consumer_lag W
 like($stderr, qr/cannot .* (during recovery|in a read-only transaction)/, 'and gives nothing out');
 $node->stop('immediate');
 $standby->promote;
-$standby->safe_psql('postgres', 'UPDATE assetreg.event_partitions SET leased_until = now()');
-my @new = register($standby, 5);
-is_deeply([ drain($standby, 'postgres', 'c') ], [ @pending, @new ], 'promoted: exactly the pending events, then the new ones');
-is_deeply([ sort(drain($standby, 'postgres', 'p')) ], [ sort @pending, @new ], 'promoted: for both consumers');
+goes_on($standby, 'postgres', 'promoted', @pending);
+
+# what the old primary has is the same; pg_upgrade wants it to have ended in order
+$node->start;
+$node->stop;
+my $upgraded = new_server('upgraded');
+my $bin = $node->config_data('--bindir');
+chdir $upgraded->basedir or die 'could not change to ' . $upgraded->basedir . ": $!";	# where it writes its logs
+command_ok([ 'pg_upgrade', '--no-sync', '-b', $bin, '-B', $bin, '-d', $node->data_dir, '-D', $upgraded->data_dir,
+		'-s', $upgraded->host, '-p', $node->port, '-P', $upgraded->port ], 'pg_upgrade');
+$upgraded->start;
+is($upgraded->safe_psql('postgres', q{SELECT sum(pending) FROM assetreg.consumer_lag WHERE name IN ('c', 'p')}), '2020', 'upgraded: all is pending');
+goes_on($upgraded, 'postgres', 'upgraded', @pending);
+$upgraded->stop;
 
 # --- the examples ---------------------------------------------------------------------------------
 
