@@ -64,6 +64,7 @@ typedef struct NeededNode
 	uint32		users;
 	uint32		together;		/* users among those that need most of the given */
 	bool		given;
+	bool		wanted;			/* of the kind that is asked for */
 } NeededNode;
 
 typedef struct Needs
@@ -219,6 +220,49 @@ typedef struct Companion
 	double		bound;
 } Companion;
 
+typedef struct KindMark
+{
+	Needs	   *needs;
+	Datum		kind;
+} KindMark;
+
+static void
+mark_wanted(void *arg, const Entity *entity)
+{
+	KindMark   *mark = arg;
+
+	mark->needs->nodes[node_number(mark->needs, entity->id)].wanted = same_text(entity->kind, mark->kind);
+}
+
+#define ST_SORT sort_ids
+#define ST_ELEMENT_TYPE int64
+#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/*
+ * Marks what the matching users need and is of the kind.
+ */
+static void
+find_wanted(Needs *needs, Datum kind)
+{
+	KindMark	mark = {needs, kind};
+	int64	   *ids = palloc_extended((Size) Max(needs->nnodes, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	int			nids = 0;
+	ArrayKeys	keys;
+	Entities   *entities;
+
+	for (uint32 i = 0; i < needs->nnodes; i++)
+		if (needs->nodes[i].together > 0)
+			ids[nids++] = needs->nodes[i].id;
+	sort_ids(ids, nids);
+	entities = entities_begin(false);
+	entities_read(entities, array_keys_init(&keys, ids, nids), mark_wanted, &mark);
+	entities_end(entities);
+	pfree(ids);
+}
+
 #define ST_SORT sort_companions
 #define ST_ELEMENT_TYPE Companion
 #define ST_COMPARE(a, b) ((a)->bound != (b)->bound ? ((a)->bound < (b)->bound ? 1 : -1) : ((a)->id > (b)->id) - ((a)->id < (b)->id))
@@ -230,7 +274,7 @@ typedef struct Companion
  * What the matching users need, strongest first.
  */
 static Companion *
-companions_of(const Needs *needs, int nusers, int nmatching, int *ncompanions)
+companions_of(const Needs *needs, bool all_kinds, int nusers, int nmatching, int *ncompanions)
 {
 	Companion  *companions = palloc_extended((Size) Max(needs->nnodes, 1) * sizeof(Companion), MCXT_ALLOC_HUGE);
 	int			n = 0;
@@ -239,7 +283,7 @@ companions_of(const Needs *needs, int nusers, int nmatching, int *ncompanions)
 	{
 		const NeededNode *node = &needs->nodes[i];
 
-		if (node->together > 0 && !node->given)
+		if (node->together > 0 && !node->given && (all_kinds || node->wanted))
 			companions[n++] = (Companion) {
 				node->id, node->together,
 				(double) nusers * node->together / ((double) nmatching * node->users),
@@ -280,8 +324,9 @@ companion_arrays(FunctionCallInfo fcinfo, const Companion *companions, int n)
 }
 
 /*
- * assetreg._used_together(users, given): what the users that need most of the
- * given entities need besides, other than users, strongest first.  Nothing
+ * assetreg._used_together(users, given, kind): what the users that need most of
+ * the given entities need besides, other than users and of the kind, if that is
+ * not NULL, strongest first.  Nothing
  * where no user needs any; with none given all users count.
  */
 Datum
@@ -320,7 +365,9 @@ assetreg_used_together(PG_FUNCTION_ARGS)
 				count_needs(&needs, i, true);
 				nmatching++;
 			}
-		companions = companions_of(&needs, nusers, nmatching, &n);
+		if (!PG_ARGISNULL(2))
+			find_wanted(&needs, PG_GETARG_DATUM(2));
+		companions = companions_of(&needs, PG_ARGISNULL(2), nusers, nmatching, &n);
 	}
 	idset_free(needs.set);
 	return companion_arrays(fcinfo, companions, n);

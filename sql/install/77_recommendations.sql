@@ -129,11 +129,11 @@ END
 $$;
 COMMENT ON FUNCTION assetreg.record_generation(bigint[], boolean) IS 'records how a generation with these assets ended';
 
-CREATE FUNCTION assetreg._used_together(users bigint[], given bigint[], OUT asset_ids bigint[], OUT together bigint[],
+CREATE FUNCTION assetreg._used_together(users bigint[], given bigint[], kind text, OUT asset_ids bigint[], OUT together bigint[],
 		OUT lifts double precision[], OUT bounds double precision[])
 	LANGUAGE c STABLE PARALLEL SAFE COST 10000
 	AS 'MODULE_PATHNAME', 'assetreg_used_together';
-COMMENT ON FUNCTION assetreg._used_together(bigint[], bigint[]) IS
+COMMENT ON FUNCTION assetreg._used_together(bigint[], bigint[], text) IS
 	'what is used together with the given entities, and the lower bound of the lift, strongest first';
 
 -- Which of the candidates would not do: a blocker tells, or metadata names architectures that do not fit.  Where the right
@@ -165,7 +165,7 @@ COMMENT ON FUNCTION assetreg._unfit_companions(bigint[], bigint[]) IS 'those of 
 
 -- A candidate's success is that of its weakest pair with a given asset; where none was tried, its own.  Of several versions
 -- of one name the newest stands for all.
-CREATE FUNCTION assetreg._score_companions(given bigint[], candidates bigint[], bounds double precision[], others bigint[], type text,
+CREATE FUNCTION assetreg._score_companions(given bigint[], candidates bigint[], bounds double precision[], others bigint[],
 		at_least double precision)
 	RETURNS TABLE (place int, success_rate double precision, score double precision)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
@@ -187,13 +187,13 @@ BEGIN
 									  WHERE s.tries > 0 ORDER BY p.success_bound, p.tries DESC LIMIT 1) p ON true
 			  OFFSET 0) c
 			 CROSS JOIN LATERAL (SELECT a.type, a.name FROM assetreg.assets a
-								 WHERE a.id = c.id AND a.status = 'active' AND a.type = coalesce($5 COLLATE "C", a.type) OFFSET 0) a
-		WHERE c.score >= $6
+								 WHERE a.id = c.id AND a.status = 'active' OFFSET 0) a
+		WHERE c.score >= $5
 		  AND NOT EXISTS (SELECT FROM assetreg.assets v WHERE v.type = a.type AND v.name = a.name AND v.id <> c.id
 						  AND (v.id = ANY ($1) OR v.id > c.id AND v.status = 'active' AND v.id = ANY ($4)) OFFSET 0);
 END
 $$;
-COMMENT ON FUNCTION assetreg._score_companions(bigint[], bigint[], double precision[], bigint[], text, double precision) IS
+COMMENT ON FUNCTION assetreg._score_companions(bigint[], bigint[], double precision[], bigint[], double precision) IS
 	'the scores, where they are not too small, of those candidates that may be recommended; others are all candidates';
 
 CREATE FUNCTION assetreg._fit_companions(given bigint[], ids bigint[], places int[], rates double precision[], scores double precision[], max_results int)
@@ -260,7 +260,7 @@ BEGIN
 	END IF;
 
 	SELECT t.asset_ids, t.together, t.lifts, t.bounds INTO ids, togethers, lifts, bounds
-	FROM assetreg._used_together(ARRAY(SELECT e.id FROM assetreg.entities e WHERE e.kind IN ('scene_type', 'template') AND e.active), given) t;
+	FROM assetreg._used_together(ARRAY(SELECT e.id FROM assetreg.entities e WHERE e.kind IN ('scene_type', 'template') AND e.active), given, $2) t;
 	SELECT greatest(max(o.success_bound), 0.0945312057342307) INTO most FROM assetreg.asset_outcomes o;
 
 	WHILE done < cardinality(ids) AND (cardinality(best_scores) < $3 OR bounds[done + 1] * most >= best_scores[$3]) LOOP
@@ -268,7 +268,7 @@ BEGIN
 			   array_agg(s.success_rate ORDER BY s.score DESC, ids[s.place + done]),
 			   array_agg(s.score ORDER BY s.score DESC, ids[s.place + done])
 		INTO places, rates, scores
-		FROM assetreg._score_companions(given, ids[done + 1 : done + size], bounds[done + 1 : done + size], ids, $2,
+		FROM assetreg._score_companions(given, ids[done + 1 : done + size], bounds[done + 1 : done + size], ids,
 										coalesce(best_scores[$3], 0)) s;
 
 		SELECT array_agg(b.place), array_agg(b.rate), array_agg(b.score) INTO best_places, best_rates, best_scores
