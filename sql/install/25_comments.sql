@@ -97,13 +97,14 @@ BEGIN
 	COMMENT ON COLUMN assetreg.tracked_links.column_numbers IS 'the numbers of its columns, by which a renamed one is found';
 	COMMENT ON TABLE assetreg.unresolved_references IS 'what entities need that is not registered, or not by one name; becomes an edge when it is';
 	COMMENT ON COLUMN assetreg.unresolved_references.dependent_id IS 'the entity that needs it';
-	COMMENT ON COLUMN assetreg.unresolved_references.reference IS 'what it is called: type/name@version, or algorithm:hash';
+	COMMENT ON COLUMN assetreg.unresolved_references.reference IS 'what it is called: type/name@version, algorithm:hash, or as a workflow names it: a file, a class of node';
 	COMMENT ON COLUMN assetreg.unresolved_references.type IS 'the type of asset that is meant, where that is known';
 	COMMENT ON COLUMN assetreg.unresolved_references.candidates IS 'the assets that it may mean; none: there is none yet';
 	COMMENT ON COLUMN assetreg.unresolved_references.seen_at IS 'when it was found';
 	COMMENT ON COLUMN assetreg.unresolved_references.source IS 'the source of the edge that it will be';
 	COMMENT ON COLUMN assetreg.unresolved_references.relation IS 'how it is used';
 	COMMENT ON COLUMN assetreg.unresolved_references.requires IS 'what of its interface the dependent needs';
+	COMMENT ON COLUMN assetreg.unresolved_references.names IS 'by what else it may be known, the surest first; none: by the reference alone';
 END
 $$;
 COMMENT ON FUNCTION assetreg._comment_tables() IS 'comments the tables, once, when setup() has made them';

@@ -15,11 +15,21 @@ BEGIN
 				CONSTRAINT unresolved_references_source_check CHECK (octet_length(source) BETWEEN 1 AND 100),
 			relation text NOT NULL DEFAULT 'uses' CONSTRAINT unresolved_references_relation_check CHECK (relation <> ''),
 			requires text[] NOT NULL DEFAULT '{}' CONSTRAINT unresolved_references_requires_check CHECK (array_position(requires, NULL) IS NULL),
+			names text[] NOT NULL DEFAULT '{}' CONSTRAINT unresolved_references_names_check CHECK (array_position(names, NULL) IS NULL),
 			CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation)
 		);
 		CREATE INDEX unresolved_references_reference_idx ON assetreg.unresolved_references (reference);
 		CREATE INDEX unresolved_references_candidates_idx ON assetreg.unresolved_references USING gin (candidates) WITH (fastupdate = off)
 			WHERE candidates <> '{}';
+		CREATE INDEX unresolved_references_names_idx ON assetreg.unresolved_references USING gin (names) WITH (fastupdate = off)
+			WHERE names <> '{}';
+	END IF;
+	IF to_regclass('assetreg.assets_file_stem_idx') IS NULL THEN
+		CREATE INDEX assets_file_stem_idx ON assetreg.assets
+			(regexp_replace(coalesce(file_path, name), E'^.*[/\\\\]|\\.(safetensors|ckpt|pt|pth|bin|gguf|onnx|sft)$', '', 'gi'));
+	END IF;
+	IF to_regclass('assetreg.assets_provides_idx') IS NULL THEN
+		CREATE INDEX assets_provides_idx ON assetreg.assets USING gin (provides) WITH (fastupdate = off) WHERE provides <> '{}';
 	END IF;
 END
 $$;
@@ -86,17 +96,29 @@ CREATE FUNCTION assetreg._resolve_references(refs text[]) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
-	WITH meant AS MATERIALIZED (
-		SELECT r.reference, coalesce(assetreg._candidates(r.reference), '{}') AS ids FROM (SELECT DISTINCT unnest($1)) r (reference)
+	WITH waiting AS MATERIALIZED (
+		SELECT DISTINCT u.reference, u.names, CASE WHEN u.names <> '{}' THEN u.type END AS type
+		FROM (SELECT DISTINCT unnest($1)) r (reference) JOIN assetreg.unresolved_references u ON u.reference = r.reference
+	), meant AS MATERIALIZED (
+		SELECT w.*, coalesce(assetreg._meant_assets(w.reference, w.type, w.names), '{}') AS ids FROM waiting w
 	), found AS MATERIALIZED (
 		SELECT u.dependent_id, u.reference, u.source, u.relation, u.requires, array_remove(m.ids, u.dependent_id) AS ids
-		FROM meant m JOIN assetreg.unresolved_references u ON u.reference = m.reference
+		FROM meant m
+			 JOIN assetreg.unresolved_references u
+				ON u.reference = m.reference AND u.names = m.names AND (m.names = '{}' OR u.type IS NOT DISTINCT FROM m.type)
 		ORDER BY u.dependent_id, u.reference
 		FOR UPDATE OF u
 	), linked AS (
-		INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id, source, relation, requires)
-			SELECT f.dependent_id, f.ids[1], f.source, f.relation, f.requires FROM found f WHERE cardinality(f.ids) = 1
-			ON CONFLICT DO NOTHING
+		INSERT INTO assetreg.asset_dependencies AS d (dependent_id, dependency_id, source, relation, requires)
+			SELECT f.dependent_id, f.ids[1], f.source, assetreg._surest_relation(array_agg(f.relation)),
+				   ARRAY(SELECT DISTINCT r FROM unnest(array_agg(f.requires)) r ORDER BY r)
+			FROM found f WHERE cardinality(f.ids) = 1
+			GROUP BY f.dependent_id, f.ids[1], f.source
+			ORDER BY 1, 2
+			ON CONFLICT ON CONSTRAINT asset_dependencies_pkey DO UPDATE  -- a workflow may need one asset by several names
+			SET relation = assetreg._surest_relation(ARRAY[d.relation, excluded.relation]),
+				requires = ARRAY(SELECT DISTINCT r FROM unnest(d.requires || excluded.requires) r ORDER BY r)
+			WHERE d.source = 'workflow'
 	), gone AS (
 		DELETE FROM assetreg.unresolved_references u
 			USING found f
@@ -137,6 +159,7 @@ CREATE FUNCTION assetreg._take_facts(asset_ids bigint[]) RETURNS void
 	AS $$
 DECLARE
 	linked bigint[];
+	named text[];
 	waiting text[];
 BEGIN
 	INSERT INTO assetreg.asset_hashes (asset_id, algorithm, value, source)
@@ -161,11 +184,20 @@ BEGIN
 		PERFORM assetreg._link_metadata(linked);
 	END IF;
 
+	SELECT array_agg(DISTINCT u.reference) INTO named
+	FROM assetreg.assets a
+		 CROSS JOIN LATERAL (SELECT unnest(ARRAY[a.type || '/' || a.name, 'sha256:' || a.sha256, 'autov2:' || left(a.sha256, 10),
+												 'file:' || assetreg._file_stem(coalesce(a.file_path, a.name))])
+							 UNION ALL SELECT 'class:' || p FROM unnest(a.provides) p) k (name)
+		 JOIN assetreg.unresolved_references u ON u.names @> ARRAY[k.name] AND u.names <> '{}'
+	WHERE a.id = ANY ($1) AND EXISTS (SELECT FROM assetreg.unresolved_references w WHERE w.names <> '{}');
+
 	SELECT array_agg(DISTINCT u.reference) INTO waiting
 	FROM assetreg.assets a CROSS JOIN LATERAL (VALUES (a.type || '/' || a.name || '@' || a.version), (a.type || '/' || a.name),
 																   ('sha256:' || a.sha256), ('autov2:' || left(a.sha256, 10))) r (reference)
 		 JOIN assetreg.unresolved_references u ON u.reference = r.reference
 	WHERE a.id = ANY ($1);
+	waiting := waiting || named;
 	IF waiting IS NOT NULL THEN
 		PERFORM assetreg._resolve_references(waiting);
 	END IF;
@@ -189,7 +221,8 @@ BEGIN
 	ELSE
 		SELECT array_agg(n.id), array_agg(n.id) FILTER (WHERE n.sha256 IS DISTINCT FROM o.sha256) INTO changed, replaced
 		FROM new_rows n JOIN old_rows o ON o.id = n.id
-		WHERE (n.type, n.name, n.version, n.sha256, n.metadata) IS DISTINCT FROM (o.type, o.name, o.version, o.sha256, o.metadata);
+		WHERE (n.type, n.name, n.version, n.file_path, n.sha256, n.metadata, n.provides)
+			  IS DISTINCT FROM (o.type, o.name, o.version, o.file_path, o.sha256, o.metadata, o.provides);
 		-- they are of other content
 		DELETE FROM assetreg.asset_hashes h WHERE h.asset_id = ANY (replaced);
 		DELETE FROM assetreg.asset_verifications v WHERE v.asset_id = ANY (replaced);
@@ -215,7 +248,11 @@ DECLARE
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_hashes');
 	SELECT array_agg(DISTINCT u.reference) INTO waiting
-	FROM new_rows n JOIN assetreg.unresolved_references u ON u.reference = n.algorithm || ':' || n.value;
+	FROM new_rows n
+		 CROSS JOIN LATERAL (SELECT u.reference FROM assetreg.unresolved_references u WHERE u.reference = n.algorithm || ':' || n.value
+							 UNION ALL
+							 SELECT u.reference FROM assetreg.unresolved_references u
+							 WHERE u.names @> ARRAY[n.algorithm || ':' || n.value] AND u.names <> '{}') u;
 	IF waiting IS NOT NULL THEN
 		PERFORM assetreg._resolve_references(waiting);
 	END IF;

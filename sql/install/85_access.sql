@@ -86,6 +86,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', 'fetch_events',                  '',  '',     'X',    'X'),
 	('function', 'find_assets',                   'X', 'X',    'X',    'X'),
 	('function', 'grant_access',                  '',  '',     '',     ''),
+	('function', 'ingest_workflow',               '',  '',     'X',    'X'),
 	('function', 'impact',                        'X', 'X',    'X',    'X'),
 	('function', 'move_dependents',               '',  'X',    'X',    'X'),
 	('function', 'nack_event',                    '',  '',     'X',    'X'),
@@ -115,6 +116,8 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', 'verify_assets',                 '',  'X',    'X',    'X'),
 	('function', 'versions',                      'X', 'X',    'X',    'X'),
 	('function', 'where_used',                    'X', 'X',    'X',    'X'),
+	('function', 'workflow_nodes',                'X', 'X',    'X',    'X'),
+	('function', 'workflow_references',           'X', 'X',    'X',    'X'),
 	('function', '_access',                       '',  '',     '',     ''),
 	('function', '_actor',                        'X', 'X',    'X',    'X'),
 	('function', '_add_edges',                    '',  '',     '',    ''),
@@ -124,6 +127,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_asset_types_trigger',          '',  '',     '',     ''),
 	('function', '_assets_events_trigger',        '',  '',    '',    ''),
 	('function', '_assets_facts_trigger',         '',  '',     '',     ''),
+	('function', '_assets_of_file',               'X', 'X',    'X',    'X'),
 	('function', '_assets_search_trigger',        '',  '',     '',     ''),
 	('function', '_assets_stats_trigger',         '',  '',     '',     ''),
 	('function', '_assets_sync_trigger',          '',  '',     '',     ''),
@@ -184,6 +188,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_event_types',                  '',  '',    '',    ''),
 	('function', '_everyone_edits_notes',         'X', 'X',    'X',    'X'),
 	('function', '_family',                       '',  '',     'X',   'X'),
+	('function', '_file_stem',                    'X', 'X',    'X',    'X'),
 	('function', '_files_to_register',            '',  'X',    'X',    'X'),
 	('function', '_finish_verification',          '',  'X',    'X',    'X'),
 	('function', '_fit_companions',               'X', 'X',    'X',    'X'),
@@ -217,6 +222,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_locked',                       '',  '',     '',    ''),
 	('function', '_may_administer',               'X', 'X',    'X',    'X'),
 	('function', '_may_edit_note',                'X', 'X',    'X',    'X'),
+	('function', '_meant_assets',                 'X', 'X',    'X',    'X'),
 	('function', '_measure_ahead',                '',  'X',    'X',    'X'),
 	('function', '_measure_file',                 '',  'X',    'X',    'X'),  -- the right to read files below assetreg.asset_roots
 	('function', '_measure_trigger',              '',  '',     '',     ''),
@@ -228,6 +234,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_named_columns',                '',  '',     'X',   'X'),
 	('function', '_needed',                       'X', 'X',    'X',    'X'),
 	('function', '_new_versions_trigger',         '',  '',     '',     ''),
+	('function', '_newest_versions',              'X', 'X',    'X',    'X'),
 	('function', '_next_events',                  '',  '',    '',    ''),
 	('function', '_next_ordinal',                 '',  '',     '',     ''),
 	('function', '_no_such',                      'X', 'X',    'X',    'X'),
@@ -251,6 +258,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_recount_stats',                '',  '',     '',     ''),
 	('function', '_quiet',                        '',  '',     '',    ''),
 	('function', '_reconsider_candidates',        '',  '',     '',     ''),
+	('function', '_reference_names',              'X', 'X',    'X',    'X'),
 	('function', '_refresh_search',               '',  '',     '',     ''),
 	('function', '_register_file',                '',  'X',    'X',    'X'),
 	('function', '_relations',                    '',  '',     '',     'X'),
@@ -299,6 +307,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_status_trigger',               '',  '',     '',     ''),
 	('function', '_still_to_verify',              '',  'X',    'X',    'X'),
 	('function', '_supersede_updates',            '',  '',     '',     ''),
+	('function', '_surest_relation',              'X', 'X',    'X',    'X'),
 	('function', '_take_table',                   '',  '',     '',    ''),
 	('function', '_targets',                      '',  '',     'X',   'X'),
 	('function', '_track_table',                  '',  '',     '',    ''),
@@ -324,6 +333,8 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_version_trigger',              '',  '',     '',     ''),
 	('function', '_versions_before',              'X', 'X',    'X',    'X'),
 	('function', '_waiting_reference',            '',  '',     '',    '')
+	('function', '_workflow_edges',               '',  '',     'X',    'X'),
+	('function', '_workflow_needs',               'X', 'X',    'X',    'X'),
 	$$;
 COMMENT ON FUNCTION assetreg._access() IS 'what each level of grant_access() may do with each object';
 

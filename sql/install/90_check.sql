@@ -89,7 +89,7 @@ BEGIN
 	RETURN QUERY
 		SELECT format('reference "%s" of entity %s', u.reference, u.dependent_id), 'names one asset by now: run assetreg.setup()'
 		FROM assetreg.unresolved_references u
-		WHERE cardinality(array_remove(assetreg._candidates(u.reference), u.dependent_id)) = 1;
+		WHERE cardinality(array_remove(assetreg._meant_assets(u.reference, u.type, u.names), u.dependent_id)) = 1;
 	RETURN QUERY
 		SELECT 'sequence assetreg.entities_id_seq', format('is at %s, behind the largest id %s', s.last_value, m.id)
 		FROM assetreg.entities_id_seq s, (SELECT max(e.id) AS id FROM assetreg.entities e) m
