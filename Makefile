@@ -30,7 +30,7 @@ DATA        = $(wildcard sql/updates/*.sql sql/released/*.sql)
 
 # The regression tests, in this order.
 REGRESS     = 00_install 10_inventory 12_registration 15_search 20_graph 25_notes 27_ratings 30_walks 40_text \
-              50_guard 55_delete 60_rights 62_events 64_consumers 65_access 70_errors 70_updates 75_tracking 76_tracking_errors 77_recommendations 80_files \
+              50_guard 55_delete 60_rights 62_events 64_consumers 65_access 70_errors 70_updates 75_tracking 76_tracking_errors 77_recommendations 78_workflows 80_files \
               90_uninstall
 
 PG_CPPFLAGS = -DASSETREG_VERSION='"$(EXTVERSION)"'

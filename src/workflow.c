@@ -200,6 +200,14 @@ next_mention(const char *pos, const char *end, const char *beginning, const char
 	return NULL;
 }
 
+static bool
+is_closed(const char *pos, const char *end)
+{
+	while (pos < end && (unsigned char) *pos >= ' ' && *pos != '<' && *pos != '>')
+		pos++;
+	return pos < end && *pos == '>';
+}
+
 /*
  * <lora:name:weight> and <lora:name:weight:weight>; embedding:name, where a weight
  * may follow: (embedding:name:1.2).  A sentence may end behind the name.
@@ -211,7 +219,7 @@ add_prompt(References *refs, Span prompt, NodeMode mode)
 	Span		name;
 
 	for (const char *pos = prompt.text; (pos = next_mention(pos, end, "<lora:", ":<>", &name)) != NULL;)
-		if (name.len > 0 && name.len <= MAX_WORKFLOW_NAME && pos < end && (*pos == ':' || *pos == '>'))
+		if (name.len > 0 && name.len <= MAX_WORKFLOW_NAME && is_closed(pos, end))
 			add_reference(refs, LORA, file_name(name), mode);
 	for (const char *pos = prompt.text; (pos = next_mention(pos, end, "embedding:", " ,:()<>[]{}|", &name)) != NULL;)
 	{
@@ -326,6 +334,7 @@ is_control(const JsonbValue *value)
 
 /*
  * The values of an array, with the widgets they are of where there are as many.
+ * A primitive node's are one value and how it changes.
  */
 static void
 add_values(References *refs, const WorkflowNode *node)
@@ -343,10 +352,16 @@ add_values(References *refs, const WorkflowNode *node)
 			values[nvalues++] = *value;
 	}
 	for (uint32 i = 0; i < nvalues; i++)
-		if (nwidgets != nvalues)
-			add_value(refs, (Span) {NULL, 0}, &values[i], node->mode, 0);
-		else if (!widgets[i].linked)
-			add_value(refs, widgets[i].name, &values[i], node->mode, 0);
+	{
+		Widget		widget = {{NULL, 0}, false};
+
+		if (nwidgets == nvalues)
+			widget = widgets[i];
+		else if (nwidgets > 0 && span_is(node->class_type, "PrimitiveNode"))
+			widget = widgets[0];
+		if (!widget.linked)
+			add_value(refs, widget.name, &values[i], node->mode, 0);
+	}
 }
 
 /*

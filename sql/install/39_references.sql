@@ -111,8 +111,9 @@ BEGIN
 	), linked AS (
 		INSERT INTO assetreg.asset_dependencies AS d (dependent_id, dependency_id, source, relation, requires)
 			SELECT f.dependent_id, f.ids[1], f.source, assetreg._surest_relation(array_agg(f.relation)),
-				   ARRAY(SELECT DISTINCT r FROM unnest(array_agg(f.requires)) r ORDER BY r)
-			FROM found f WHERE cardinality(f.ids) = 1
+				   coalesce(array_agg(DISTINCT r ORDER BY r) FILTER (WHERE r IS NOT NULL), '{}')
+			FROM found f LEFT JOIN LATERAL unnest(f.requires) r ON true
+			WHERE cardinality(f.ids) = 1
 			GROUP BY f.dependent_id, f.ids[1], f.source
 			ORDER BY 1, 2
 			ON CONFLICT ON CONSTRAINT asset_dependencies_pkey DO UPDATE  -- a workflow may need one asset by several names

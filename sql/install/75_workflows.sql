@@ -140,12 +140,12 @@ CREATE FUNCTION assetreg._workflow_edges(workflow jsonb, dependent_id bigint)
 BEGIN
 	RETURN QUERY
 		WITH needs AS MATERIALIZED (
-			SELECT min(w.type) AS type, w.reference,
+			SELECT w.type, w.reference,
 				   assetreg._surest_relation(array_agg(w.relation)) AS relation,
 				   coalesce(array_agg(DISTINCT w.node_class ORDER BY w.node_class) FILTER (WHERE w.type = 'custom_node'), '{}') AS classes,
 				   min(w.hash) AS hash
 			FROM assetreg._workflow_needs($1) w
-			GROUP BY w.reference
+			GROUP BY w.type, w.reference
 		), named AS MATERIALIZED (
 			SELECT n.type, n.reference, n.relation, n.classes, assetreg._reference_names(n.type, n.reference, n.hash, n.classes) AS names FROM needs n
 		)
@@ -179,8 +179,8 @@ BEGIN
 		  AND d.dependency_id NOT IN (SELECT n.ids[1] FROM jsonb_to_recordset(needs) n (ids bigint[]) WHERE cardinality(n.ids) = 1);
 	INSERT INTO assetreg.asset_dependencies AS d (dependent_id, dependency_id, source, relation, requires)
 		SELECT entity, n.ids[1], 'workflow', assetreg._surest_relation(array_agg(n.relation)),
-			   ARRAY(SELECT DISTINCT r FROM unnest(array_agg(n.requires)) r ORDER BY r)
-		FROM jsonb_to_recordset(needs) n (ids bigint[], relation text, requires text[])
+			   coalesce(array_agg(DISTINCT r ORDER BY r) FILTER (WHERE r IS NOT NULL), '{}')
+		FROM jsonb_to_recordset(needs) n (ids bigint[], relation text, requires text[]) LEFT JOIN LATERAL unnest(n.requires) r ON true
 		WHERE cardinality(n.ids) = 1
 		GROUP BY n.ids[1]
 		ORDER BY n.ids[1]
@@ -192,10 +192,11 @@ BEGIN
 		  AND (u.reference, u.relation) NOT IN (SELECT n.reference, n.relation
 												FROM jsonb_to_recordset(needs) n (reference text, relation text, ids bigint[]) WHERE cardinality(n.ids) <> 1);
 	INSERT INTO assetreg.unresolved_references AS u (dependent_id, reference, type, candidates, source, relation, requires, names)
-		SELECT entity, n.reference, n.type, n.ids, 'workflow', n.relation, n.requires, n.names
+		SELECT DISTINCT ON (n.reference, n.relation)  -- a file that is missing as a LoRA and as a model waits for the LoRA
+			   entity, n.reference, n.type, n.ids, 'workflow', n.relation, n.requires, n.names
 		FROM jsonb_to_recordset(needs) n (type text, reference text, relation text, requires text[], names text[], ids bigint[])
 		WHERE cardinality(n.ids) <> 1
-		ORDER BY n.reference
+		ORDER BY n.reference, n.relation, n.type
 		ON CONFLICT ON CONSTRAINT unresolved_references_pkey
 		DO UPDATE SET type = excluded.type, candidates = excluded.candidates, requires = excluded.requires, names = excluded.names
 			WHERE (u.type, u.candidates, u.requires, u.names) IS DISTINCT FROM (excluded.type, excluded.candidates, excluded.requires, excluded.names);

@@ -332,9 +332,9 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_version_of_content',           '',  'X',    'X',    'X'),
 	('function', '_version_trigger',              '',  '',     '',     ''),
 	('function', '_versions_before',              'X', 'X',    'X',    'X'),
-	('function', '_waiting_reference',            '',  '',     '',    '')
+	('function', '_waiting_reference',            '',  '',     '',    ''),
 	('function', '_workflow_edges',               '',  '',     'X',    'X'),
-	('function', '_workflow_needs',               'X', 'X',    'X',    'X'),
+	('function', '_workflow_needs',               'X', 'X',    'X',    'X')
 	$$;
 COMMENT ON FUNCTION assetreg._access() IS 'what each level of grant_access() may do with each object';
 
