@@ -486,7 +486,12 @@ collect_references(void *arg, const WorkflowNode *node)
 	if (node->values != NULL && JsonContainerIsArray(node->values))
 		add_values(refs, node);
 	else if (node->values != NULL)
-		add_value(refs, (Span) {NULL, 0}, &(JsonbValue) {.type = jbvBinary, .val.binary.data = node->values}, node->mode, 0);
+	{
+		JsonbValue	values = {.type = jbvBinary};
+
+		values.val.binary.data = node->values;
+		add_value(refs, (Span) {NULL, 0}, &values, node->mode, 0);
+	}
 	add_models(refs, json_member(json_member(node->object, "properties", false), "models", true), first, false);
 }
 
