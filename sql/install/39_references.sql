@@ -185,19 +185,25 @@ BEGIN
 		PERFORM assetreg._link_metadata(linked);
 	END IF;
 
-	SELECT array_agg(DISTINCT u.reference) INTO named
-	FROM assetreg.assets a
-		 CROSS JOIN LATERAL (SELECT unnest(ARRAY[a.type || '/' || a.name, 'sha256:' || a.sha256, 'autov2:' || left(a.sha256, 10),
-												 'file:' || assetreg._file_stem(coalesce(a.file_path, a.name))])
-							 UNION ALL SELECT 'class:' || p FROM unnest(a.provides) p) k (name)
-		 JOIN assetreg.unresolved_references u ON u.names @> ARRAY[k.name] AND u.names <> '{}'
-	WHERE a.id = ANY ($1) AND EXISTS (SELECT FROM assetreg.unresolved_references w WHERE w.names <> '{}');
-
+	-- OFFSET 0: look-ups asset by asset, whatever the planner thinks of how much is waiting; types and hashes are of
+	-- another collation than the index
 	SELECT array_agg(DISTINCT u.reference) INTO waiting
-	FROM assetreg.assets a CROSS JOIN LATERAL (VALUES (a.type || '/' || a.name || '@' || a.version), (a.type || '/' || a.name),
-																   ('sha256:' || a.sha256), ('autov2:' || left(a.sha256, 10))) r (reference)
-		 JOIN assetreg.unresolved_references u ON u.reference = r.reference
+	FROM assetreg.assets a
+		 CROSS JOIN LATERAL (VALUES (a.type || '/' || a.name || '@' || a.version), (a.type || '/' || a.name),
+									('sha256:' || a.sha256), ('autov2:' || left(a.sha256, 10))) r (reference)
+		 CROSS JOIN LATERAL (SELECT u.reference FROM assetreg.unresolved_references u WHERE u.reference = r.reference COLLATE "default" OFFSET 0) u
 	WHERE a.id = ANY ($1);
+	IF EXISTS (SELECT FROM assetreg.unresolved_references u WHERE u.names <> '{}') THEN
+		SELECT array_agg(DISTINCT u.reference) INTO named
+		FROM assetreg.assets a
+			 CROSS JOIN LATERAL (SELECT u.reference FROM assetreg.unresolved_references u
+								 WHERE u.names && (ARRAY[CASE WHEN a.type = 'custom_node' THEN a.type || '/' || a.name
+															  ELSE 'file:' || assetreg._file_stem(coalesce(a.file_path, a.name)) END,
+														 'sha256:' || a.sha256, 'autov2:' || left(a.sha256, 10)]
+												   || ARRAY(SELECT 'class:' || p FROM unnest(a.provides) p)) COLLATE "default"
+								   AND u.names <> '{}' OFFSET 0) u
+		WHERE a.id = ANY ($1);
+	END IF;
 	waiting := waiting || named;
 	IF waiting IS NOT NULL THEN
 		PERFORM assetreg._resolve_references(waiting);
@@ -250,10 +256,10 @@ BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_hashes');
 	SELECT array_agg(DISTINCT u.reference) INTO waiting
 	FROM new_rows n
-		 CROSS JOIN LATERAL (SELECT u.reference FROM assetreg.unresolved_references u WHERE u.reference = n.algorithm || ':' || n.value
+		 CROSS JOIN LATERAL (SELECT u.reference FROM assetreg.unresolved_references u WHERE u.reference = (n.algorithm || ':' || n.value) COLLATE "default"
 							 UNION ALL
 							 SELECT u.reference FROM assetreg.unresolved_references u
-							 WHERE u.names @> ARRAY[n.algorithm || ':' || n.value] AND u.names <> '{}') u;
+							 WHERE u.names @> ARRAY[(n.algorithm || ':' || n.value) COLLATE "default"] AND u.names <> '{}') u;
 	IF waiting IS NOT NULL THEN
 		PERFORM assetreg._resolve_references(waiting);
 	END IF;

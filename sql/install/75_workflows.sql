@@ -106,7 +106,7 @@ BEGIN
 	FOREACH known_as IN ARRAY $3 LOOP
 		IF known_as LIKE 'class:%' THEN
 			SELECT assetreg._newest_versions(array_agg(a.id)) INTO found_ids
-			FROM assetreg.assets a WHERE a.provides @> ARRAY[substr(known_as, 7)] AND a.provides <> '{}' AND a.type = 'custom_node';
+			FROM assetreg.assets a WHERE a.provides @> ARRAY[substr(known_as, 7) COLLATE "default"] AND a.provides <> '{}' AND a.type = 'custom_node';
 		ELSIF known_as LIKE 'file:%' THEN
 			found_ids := assetreg._newest_versions(assetreg._assets_of_file($2, $1));
 		ELSIF known_as LIKE 'custom_node/%' AND known_as !~ '@[^@/]*$' THEN
