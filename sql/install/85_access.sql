@@ -190,6 +190,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_fold_assets',                  '',  '',     '',     ''),
 	('function', '_fold_dependents',              '',  '',     '',     ''),
 	('function', '_fold_generations_trigger',     '',  '',     '',     ''),
+	('function', '_fold_stats',                   '',  '',     '',     ''),
 	('function', '_fold_stats_trigger',           '',  '',     '',     ''),
 	('function', '_follow_columns',               '',  '',     '',    ''),
 	('function', '_foreign_keys',                 '',  '',     '',    ''),
