@@ -230,6 +230,11 @@ fold_dependents(Fold *fold)
 		return false;
 	if (fold->npairs == 0)
 		return true;			/* an earlier firing has dealt with all */
+	/* not before: who only rates must not wait for who truncates the edges */
+	fold->stats = row_writer_open(&stat_rows);
+	fold->edges = row_writer_open(&edge_rows);
+	if (fold->stats == NULL || fold->edges == NULL || !row_writer_own_triggers_only(fold->stats))
+		return false;
 	sum_pairs(fold);
 	lock_stats(fold);
 	new_snapshot(fold);
@@ -246,14 +251,12 @@ fold_without_sql(void)
 
 	if (IsolationUsesXactSnapshot())
 		return false;
+	CommandCounterIncrement();	/* what an earlier firing has deleted is gone */
 	PushActiveSnapshot(GetLatestSnapshot());
 	PG_TRY();
 	{
-		if ((fold.changes = row_writer_open(&change_rows)) != NULL
-			&& (fold.stats = row_writer_open(&stat_rows)) != NULL
-			&& (fold.edges = row_writer_open(&edge_rows)) != NULL)
-			done = row_writer_own_triggers_only(fold.changes) && row_writer_own_triggers_only(fold.stats)
-				&& fold_dependents((Fold *) &fold);
+		fold.changes = row_writer_open(&change_rows);
+		done = fold.changes != NULL && row_writer_own_triggers_only(fold.changes) && fold_dependents((Fold *) &fold);
 	}
 	PG_CATCH();
 	{
