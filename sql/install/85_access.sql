@@ -235,6 +235,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_no_such_note',                 '',  'X',    'X',    'X'),
 	('function', '_note_history_trigger',         '',  '',     '',     ''),
 	('function', '_note_query',                   'X', 'X',    'X',    'X'),
+	('function', '_note_waiting',                 '',  '',     '',    ''),
 	('function', '_notes_events_trigger',         '',  '',    '',    ''),
 	('function', '_notes_of',                     'X', 'X',    'X',    'X'),
 	('function', '_notes_trigger',                '',  '',     '',     ''),
