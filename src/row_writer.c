@@ -417,6 +417,7 @@ insert_unless_there(RowWriter *writer)
 		ItemPointerData other;
 		uint32		token;
 
+		collided = false;
 		if (!ExecCheckIndexConstraints(writer->info, writer->row, writer->estate, &other, writer->arbiters))
 			return false;
 		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
