@@ -81,6 +81,8 @@ load_roles(Tracked *tracked)
 		Assert(n == role->nreferences);
 	}
 	tracked->nroles = SPI_processed;
+	for (int i = 0; i < tracked->nroles; i++)
+		tracked->roles[i].facts = facts_prepare(tracked->relid, tracked->roles[i].fields);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -23,6 +23,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
@@ -34,61 +35,9 @@ PG_FUNCTION_INFO_V1(assetreg_tracking_trigger);
 PG_FUNCTION_INFO_V1(assetreg_take_table);
 PG_FUNCTION_INFO_V1(assetreg_stated);
 
-#define FETCH_ROWS 10000
 #define BATCH_ROWS 100000
 
-/* --- the rows of a statement -------------------------------------------------------------------- */
-
-typedef struct FactRows
-{
-	Portal		portal;			/* NULL: there are none */
-	SPITupleTable *rows;
-	uint64		n;
-	uint64		next;
-} FactRows;
-
-static void
-facts_begin(FactRows *facts, SPIPlanPtr *plan, const Role *role, const char *relation)
-{
-	memset(facts, 0, sizeof(FactRows));
-	if (*plan == NULL)
-		*plan = prepare_kept(psprintf("SELECT %s FROM %s t", role->fields, relation), 0, NULL);
-	facts->portal = SPI_cursor_open(NULL, *plan, NULL, NULL, false);
-}
-
-static HeapTuple
-facts_next(FactRows *facts)
-{
-	if (facts->portal == NULL)
-		return NULL;
-	if (facts->next == facts->n)
-	{
-		CHECK_FOR_INTERRUPTS();
-		SPI_freetuptable(facts->rows);
-		SPI_cursor_fetch(facts->portal, true, FETCH_ROWS);
-		facts->rows = SPI_tuptable;
-		facts->n = SPI_processed;
-		facts->next = 0;
-		if (facts->n == 0)
-			return NULL;
-	}
-	return facts->rows->vals[facts->next++];
-}
-
-static TupleDesc
-facts_desc(const FactRows *facts)
-{
-	return facts->portal->tupDesc;
-}
-
-static void
-facts_end(FactRows *facts)
-{
-	if (facts->portal == NULL)
-		return;
-	SPI_freetuptable(facts->rows);
-	SPI_cursor_close(facts->portal);
-}
+/* --- the rows of a statement ------------------------------------------------------------------- */
 
 /*
  * Are some of two rows' facts different, from a column on?
@@ -162,10 +111,10 @@ take_statement(TriggerData *trigger, Role *role)
 		&& tuplestore_tuple_count(trigger->tg_oldtable) == tuplestore_tuple_count(trigger->tg_newtable);
 
 	if (trigger->tg_oldtable != NULL)
-		facts_begin(&old_facts, &role->old_facts, role, "old_rows");
+		facts_begin(&old_facts, &role->old_facts, role, "old_rows", trigger->tg_oldtable);
 	if (trigger->tg_newtable != NULL)
-		facts_begin(&new_facts, &role->new_facts, role, "new_rows");
-	desc = facts_desc(old_facts.portal != NULL ? &old_facts : &new_facts);
+		facts_begin(&new_facts, &role->new_facts, role, "new_rows", trigger->tg_newtable);
+	desc = facts_desc(trigger->tg_oldtable != NULL ? &old_facts : &new_facts);
 
 	batch_begin(&batch, role);
 	for (;;)
@@ -184,6 +133,21 @@ take_statement(TriggerData *trigger, Role *role)
 	facts_end(&new_facts);
 	batch_write(&batch);
 	MemoryContextDelete(batch.context);
+}
+
+/*
+ * The same where what is evaluated is not the server's own, or shows values as
+ * the session has them: by queries, with settings that are always the same.
+ */
+static void
+take_statement_by_query(TriggerData *trigger, Role *role)
+{
+	int			level = facts_pin_settings();
+
+	if (trigger->tg_oldtable != NULL || trigger->tg_newtable != NULL)
+		SPI_register_trigger_data(trigger);
+	take_statement(trigger, role);
+	AtEOXact_GUC(true, level);
 }
 
 /*
@@ -218,7 +182,7 @@ assetreg_tracking_trigger(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("_tracking_trigger must be fired after a statement")));
-	if (SPI_connect() != SPI_OK_CONNECT || SPI_register_trigger_data(trigger) != SPI_OK_TD_REGISTER)
+	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 
 	if (TRIGGER_FIRED_BY_TRUNCATE(trigger->tg_event))
@@ -233,7 +197,10 @@ assetreg_tracking_trigger(PG_FUNCTION_ARGS)
 			Role	   *roles = tracked->roles;
 
 			for (int i = 0; i < nroles; i++)
-				take_statement(trigger, &roles[i]);
+				if (roles[i].facts != NULL)
+					take_statement(trigger, &roles[i]);
+				else
+					take_statement_by_query(trigger, &roles[i]);
 		}
 		PG_FINALLY();
 		{
@@ -274,7 +241,7 @@ read_table(Oid relid, text *source, RowSink sink, void *arg)
 			continue;
 		GetUserIdAndSecContext(&user, &security);
 		SetUserIdAndSecContext(rel->rd_rel->relowner, security | SECURITY_RESTRICTED_OPERATION);
-		facts_begin(&facts, &plan, role, name);
+		facts_begin(&facts, &plan, role, name, NULL);
 		while ((row = facts_next(&facts)) != NULL)
 		{
 			SetUserIdAndSecContext(user, security);

@@ -7,6 +7,7 @@
 
 #include "executor/spi.h"
 #include "utils/hsearch.h"
+#include "utils/tuplestore.h"
 
 #include "own_query.h"
 
@@ -25,6 +26,7 @@ typedef struct Role
 	int			nreferences;
 	Datum	   *kinds;			/* of what each reference is to; NULL: an asset */
 	Datum	   *relations;		/* the name of each edge */
+	struct Facts *facts;		/* computes them; NULL: queries must */
 	SPIPlanPtr	old_facts;
 	SPIPlanPtr	new_facts;
 } Role;
@@ -77,6 +79,25 @@ typedef struct Batch
 typedef void (*ReferenceSink) (void *arg, int reference, Datum value);
 
 extern Tracked *tracked_for(Oid relid);
+
+typedef struct FactRows
+{
+	struct Facts *facts;		/* or by a query: */
+	Portal		portal;			/* NULL: there are none */
+	SPITupleTable *rows;
+	uint64		n;
+	uint64		next;
+	Tuplestorestate *store;
+	TupleTableSlot *slot;
+	MemoryContext row_context;
+} FactRows;
+
+extern struct Facts *facts_prepare(Oid relid, const char *fields);
+extern int	facts_pin_settings(void);
+extern void facts_begin(FactRows *facts, SPIPlanPtr *plan, const Role *role, const char *relation, Tuplestorestate *store);
+extern HeapTuple facts_next(FactRows *facts);
+extern TupleDesc facts_desc(const FactRows *facts);
+extern void facts_end(FactRows *facts);
 
 extern bool same_text(Datum a, Datum b);
 extern void append_int(IntArray *array, int value);

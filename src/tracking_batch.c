@@ -37,7 +37,7 @@ append_text(TextArray *array, Datum value, bool isnull)
 		array->nulls = array->nulls ? repalloc(array->nulls, array->size * sizeof(bool)) : palloc(array->size * sizeof(bool));
 	}
 	array->nulls[array->n] = isnull;
-	array->values[array->n++] = isnull ? (Datum) 0 : datumCopy(value, false, -1);
+	array->values[array->n++] = isnull ? (Datum) 0 : datumCopy(PointerGetDatum(PG_DETOAST_DATUM_PACKED(value)), false, -1);
 }
 
 void

@@ -47,8 +47,6 @@ COMMENT ON FUNCTION assetreg._row_condition(regclass, text) IS
 
 CREATE FUNCTION assetreg._tracking_trigger() RETURNS trigger
 	LANGUAGE c VOLATILE
-	SET search_path = pg_catalog, pg_temp
-	SET datestyle = 'ISO, YMD' SET timezone = 'UTC' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 	AS 'MODULE_PATHNAME', 'assetreg_tracking_trigger';
 COMMENT ON FUNCTION assetreg._tracking_trigger() IS 'takes over what a statement changed in a tracked table';
 
