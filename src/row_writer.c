@@ -276,8 +276,7 @@ row_writer_open(const RowTable *table)
 
 	if (writer->in_use)
 		return NULL;
-	rel = catalog_open(table->name);
-	LockRelationOid(RelationGetRelid(rel), RowExclusiveLock);
+	rel = catalog_open_to_write(table->name);
 	writer->rel = rel;
 	writer->in_use = true;
 	if (!writer->valid || writer->relid != RelationGetRelid(rel))

@@ -67,6 +67,8 @@ typedef struct Writing
 	bool	   *held;			/* does this transaction hold them already? */
 	bool		changed;		/* were any made or changed? */
 	int64	   *targets;		/* the entities that references mean; 0: none */
+	Found	   *own;			/* room for the edges of one that goes */
+	int			nown;
 	IdPairs		came;
 	IdPairs		went;
 	Datum		edge[EDGE_COLUMNS];
@@ -176,19 +178,26 @@ delete_entity(Writing *writing, Found *gone)
 {
 	Datum		id = Int64GetDatum(gone->id);
 	TupleTableSlot *row;
+	int			nedges = 0;
 
-	for (row = row_find(writing->edges, EDGE_BY_DEPENDENT, id, 0); row != NULL; row = row_next(writing->edges, EDGE_BY_DEPENDENT))
-		if (is_declared(writing->edges, row))
-			return false;
-	if (row_find(writing->edges, EDGE_BY_DEPENDENCY, id, 0) != NULL)
-		return false;
 	for (row = row_find(writing->edges, EDGE_BY_DEPENDENT, id, 0); row != NULL; row = row_next(writing->edges, EDGE_BY_DEPENDENT))
 	{
-		int64		dependency = DatumGetInt64(row_value(writing->edges, row, EDGE_DEPENDENCY, NULL));
-
-		if (row_delete(writing->edges, &row->tts_tid))
-			add_pair(&writing->went, dependency, gone->id);
+		if (is_declared(writing->edges, row))
+			return false;
+		if (nedges == writing->nown)
+		{
+			writing->nown = Max(16, 2 * writing->nown);
+			writing->own = writing->own ? repalloc_huge(writing->own, writing->nown * sizeof(Found))
+				: palloc(writing->nown * sizeof(Found));
+		}
+		writing->own[nedges].id = DatumGetInt64(row_value(writing->edges, row, EDGE_DEPENDENCY, NULL));
+		writing->own[nedges++].tid = row->tts_tid;
 	}
+	if (row_find(writing->edges, EDGE_BY_DEPENDENCY, id, 0) != NULL)
+		return false;
+	for (int i = 0; i < nedges; i++)
+		if (row_delete(writing->edges, &writing->own[i].tid))
+			add_pair(&writing->went, writing->own[i].id, gone->id);
 	for (row = row_find(writing->references, REFERENCE_BY_DEPENDENT, id, 0); row != NULL;
 		 row = row_next(writing->references, REFERENCE_BY_DEPENDENT))
 		row_delete(writing->references, &row->tts_tid);
