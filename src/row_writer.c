@@ -369,7 +369,7 @@ row_find(RowWriter *writer, int number, Datum key1, Datum key2)
 	int			nkeys = writer->table->lookups[number].ncolumns;
 
 	if (lookup->scan == NULL)
-		lookup->scan = index_beginscan(writer->rel, writer->info->ri_IndexRelationDescs[lookup->index], GetActiveSnapshot(), nkeys, 0);
+		lookup->scan = index_beginscan(writer->rel, writer->info->ri_IndexRelationDescs[lookup->index], GetActiveSnapshot(), NULL, nkeys, 0);
 	lookup->keys[0].sk_argument = key1;
 	lookup->keys[1].sk_argument = key2;
 	index_rescan(lookup->scan, lookup->keys, nkeys, NULL, 0);
@@ -417,11 +417,11 @@ insert_unless_there(RowWriter *writer)
 		uint32		token;
 
 		collided = false;
-		if (!ExecCheckIndexConstraints(writer->info, writer->row, writer->estate, &other, writer->arbiters))
+		if (!ExecCheckIndexConstraints(writer->info, writer->row, writer->estate, &other, &writer->row->tts_tid, writer->arbiters))
 			return false;
 		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
 		table_tuple_insert_speculative(writer->rel, writer->row, command, 0, NULL, token);
-		ExecInsertIndexTuples(writer->info, writer->row, writer->estate, false, true, &collided, writer->arbiters);
+		ExecInsertIndexTuples(writer->info, writer->row, writer->estate, false, true, &collided, writer->arbiters, false);
 		table_tuple_complete_speculative(writer->rel, writer->row, token, !collided);
 		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
 	} while (collided);
@@ -452,7 +452,7 @@ row_insert(RowWriter *writer, const Datum *values, const bool *nulls)
 	else
 	{
 		table_tuple_insert(writer->rel, row, GetCurrentCommandId(true), 0, NULL);
-		ExecInsertIndexTuples(writer->info, row, writer->estate, false, false, NULL, NIL);
+		ExecInsertIndexTuples(writer->info, row, writer->estate, false, false, NULL, NIL, false);
 		if (writer->table->fires)
 			ExecARInsertTriggers(writer->estate, writer->info, row, NIL, NULL);
 	}
@@ -471,7 +471,7 @@ row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *colu
 	int			natts = row->tts_tupleDescriptor->natts;
 	TM_FailureData failure;
 	LockTupleMode mode;
-	bool		update_indexes;
+	TU_UpdateIndexes update_indexes;
 	ItemPointerData tid = old->tts_tid;
 
 	CheckCmdReplicaIdentity(writer->rel, CMD_UPDATE);
@@ -489,8 +489,8 @@ row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *colu
 	if (table_tuple_update(writer->rel, &tid, row, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot, true,
 						   &failure, &mode, &update_indexes) != TM_Ok)
 		return false;
-	if (update_indexes)
-		ExecInsertIndexTuples(writer->info, row, writer->estate, true, false, NULL, NIL);
+	if (update_indexes != TU_None)
+		ExecInsertIndexTuples(writer->info, row, writer->estate, true, false, NULL, NIL, update_indexes == TU_Summarizing);
 	ResetPerTupleExprContext(writer->estate);
 	return true;
 }
