@@ -403,29 +403,31 @@ check_row(RowWriter *writer)
 }
 
 /*
- * As the executor does it for ON CONFLICT.
+ * As the executor does it for ON CONFLICT; but whoever comes here has looked
+ * for such a row already, so that is not done again until there was a collision.
  */
 static bool
 insert_unless_there(RowWriter *writer)
 {
 	CommandId	command = GetCurrentCommandId(true);
-	bool		collided;
 
-	do
+	for (;;)
 	{
 		ItemPointerData other;
-		uint32		token;
+		uint32		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
+		bool		collided = false;
 
-		collided = false;
-		if (!ExecCheckIndexConstraints(writer->info, writer->row, writer->estate, &other, &writer->row->tts_tid, writer->arbiters))
-			return false;
-		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
 		table_tuple_insert_speculative(writer->rel, writer->row, command, 0, NULL, token);
 		ExecInsertIndexTuples(writer->info, writer->row, writer->estate, false, true, &collided, writer->arbiters, false);
 		table_tuple_complete_speculative(writer->rel, writer->row, token, !collided);
 		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
-	} while (collided);
-	return true;
+		if (!collided)
+			return true;
+		CHECK_FOR_INTERRUPTS();
+		ItemPointerSetInvalid(&writer->row->tts_tid);
+		if (!ExecCheckIndexConstraints(writer->info, writer->row, writer->estate, &other, &writer->row->tts_tid, writer->arbiters))
+			return false;
+	}
 }
 
 /*
