@@ -90,6 +90,13 @@ catalog_open(const char *relname)
 	return table_open(relation_oid(relname), AccessShareLock);
 }
 
+/* Likewise for writing. */
+Relation
+catalog_open_to_write(const char *relname)
+{
+	return table_open(relation_oid(relname), RowExclusiveLock);
+}
+
 /*
  * A column by name; a registry without it was not made by setup().
  */

@@ -33,4 +33,20 @@ extern PGDLLEXPORT void _PG_init(void); /* declared by fmgr.h from 16 on */
 #define snapshots_can_expire() false
 #endif
 
+/* 16 tells updates that concern summarizing indexes only */
+#if PG_VERSION_NUM < 160000
+#define TU_UpdateIndexes bool
+#define TU_None false
+#define ExecInsertIndexTuples(info, slot, estate, update, no_error, collided, arbiters, only_summarizing) \
+	ExecInsertIndexTuples(info, slot, estate, update, no_error, collided, arbiters)
+#endif
+
+/* 18 counts scans of an index, and can leave out a row of conflicts */
+#if PG_VERSION_NUM < 180000
+#define ExecCheckIndexConstraints(info, slot, estate, other, tid, arbiters) \
+	ExecCheckIndexConstraints(info, slot, estate, other, arbiters)
+#define index_beginscan(table, index, snapshot, counters, nkeys, norderbys) \
+	index_beginscan(table, index, snapshot, nkeys, norderbys)
+#endif
+
 #endif							/* ASSETREG_COMPAT_H */

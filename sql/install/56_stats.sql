@@ -229,7 +229,12 @@ COMMENT ON FUNCTION assetreg._predecessor(bigint, text, text, bigint) IS
 -- turn into other joins, and by places of rows (ctid), which stay as they are locked: plans are made when tables are small,
 -- and kept.
 CREATE FUNCTION assetreg._fold_stats_trigger() RETURNS trigger
-	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'assetreg_fold_stats_trigger';
+COMMENT ON FUNCTION assetreg._fold_stats_trigger() IS 'adds to asset_stats what the transaction has changed, when it commits';
+
+CREATE FUNCTION assetreg._fold_stats() RETURNS void
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
 	AS $$
@@ -237,10 +242,9 @@ DECLARE
 	xact constant bigint := pg_current_xact_id()::text::bigint;
 	kinds text[];
 BEGIN
-	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_stat_changes');
 	SELECT array_agg(DISTINCT c.what) INTO kinds FROM assetreg.asset_stat_changes c WHERE c.transaction = xact;
 	IF kinds IS NULL THEN
-		RETURN NULL;  -- an earlier firing has dealt with all
+		RETURN;  -- an earlier firing has dealt with all
 	END IF;
 	IF 'everything' = ANY (kinds) THEN
 		PERFORM assetreg._recount_stats();
@@ -252,10 +256,9 @@ BEGIN
 		PERFORM assetreg._fold_assets(xact);
 	END IF;
 	DELETE FROM assetreg.asset_stat_changes c WHERE c.transaction = xact;
-	RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION assetreg._fold_stats_trigger() IS 'adds to asset_stats what the transaction has changed, when it commits';
+COMMENT ON FUNCTION assetreg._fold_stats() IS 'adds what the transaction has changed to asset_stats, whatever it is';
 
 CREATE FUNCTION assetreg._lock_stats(ids bigint[]) RETURNS void
 	LANGUAGE plpgsql VOLATILE

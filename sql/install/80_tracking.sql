@@ -47,8 +47,6 @@ COMMENT ON FUNCTION assetreg._row_condition(regclass, text) IS
 
 CREATE FUNCTION assetreg._tracking_trigger() RETURNS trigger
 	LANGUAGE c VOLATILE
-	SET search_path = pg_catalog, pg_temp
-	SET datestyle = 'ISO, YMD' SET timezone = 'UTC' SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 	AS 'MODULE_PATHNAME', 'assetreg_tracking_trigger';
 COMMENT ON FUNCTION assetreg._tracking_trigger() IS 'takes over what a statement changed in a tracked table';
 
@@ -325,6 +323,27 @@ CREATE FUNCTION assetreg._waiting_reference(kind text, ref text) RETURNS text
 	$$;
 COMMENT ON FUNCTION assetreg._waiting_reference(text, text) IS 'the name under which a reference waits for what it means';
 
+CREATE FUNCTION assetreg._note_waiting(source text, ids bigint[], edge_rows int[], edge_targets int[], relations text[], target_ids bigint[],
+		kinds text[], refs text[]) RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_seqscan = off
+	AS $$
+BEGIN
+	INSERT INTO assetreg.unresolved_references (dependent_id, reference, type, candidates, source, relation)
+		SELECT $2[u.r], m.reference, m.type, coalesce(m.candidates, '{}'), $1, u.relation
+		FROM (SELECT k.n, assetreg._waiting_reference(k.kind, k.ref) AS reference,
+					 coalesce(k.kind, (SELECT t.name FROM assetreg.asset_types t WHERE t.name = split_part(k.ref, '/', 1))) AS type,
+					 CASE WHEN k.kind IS NULL AND k.ref !~ '^[0-9]+$' THEN assetreg._candidates(k.ref) END AS candidates
+			  FROM unnest($7, $8, $6) WITH ORDINALITY k (kind, ref, id, n) WHERE k.id = 0) m
+			 JOIN unnest($3, $4, $5) u (r, t, relation) ON u.t = m.n
+		WHERE $2[u.r] > 0
+		ON CONFLICT DO NOTHING;
+END
+$$;
+COMMENT ON FUNCTION assetreg._note_waiting(text, bigint[], int[], int[], text[], bigint[], text[], text[]) IS
+	'notes what the rows'' references wait for that mean nothing yet';
+
 CREATE FUNCTION assetreg._add_edges(source text, ids bigint[], edge_rows int[], edge_targets int[], relations text[], target_ids bigint[],
 		kinds text[], refs text[], actor text) RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -352,15 +371,7 @@ BEGIN
 		PERFORM assetreg._count_edges(needed, needing, 1);
 	END IF;
 	IF 0 = ANY ($6) THEN
-		INSERT INTO assetreg.unresolved_references (dependent_id, reference, type, candidates, source, relation)
-			SELECT $2[u.r], m.reference, m.type, coalesce(m.candidates, '{}'), $1, u.relation
-			FROM (SELECT k.n, assetreg._waiting_reference(k.kind, k.ref) AS reference,
-						 coalesce(k.kind, (SELECT t.name FROM assetreg.asset_types t WHERE t.name = split_part(k.ref, '/', 1))) AS type,
-						 CASE WHEN k.kind IS NULL AND k.ref !~ '^[0-9]+$' THEN assetreg._candidates(k.ref) END AS candidates
-				  FROM unnest($7, $8, $6) WITH ORDINALITY k (kind, ref, id, n) WHERE k.id = 0) m
-				 JOIN unnest($3, $4, $5) u (r, t, relation) ON u.t = m.n
-			WHERE $2[u.r] > 0
-			ON CONFLICT DO NOTHING;
+		PERFORM assetreg._note_waiting($1, $2, $3, $4, $5, $6, $7, $8);
 	END IF;
 END
 $$;

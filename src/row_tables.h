@@ -1,0 +1,65 @@
+/*
+ * row_tables.h
+ *		The registry's tables that are written without SQL.
+ */
+#ifndef ASSETREG_ROW_TABLES_H
+#define ASSETREG_ROW_TABLES_H
+
+#include "row_writer.h"
+
+enum
+{
+	ENTITY_ID, ENTITY_KIND, ENTITY_KEY, ENTITY_LABEL, ENTITY_ACTIVE,
+	ENTITY_COLUMNS
+};
+enum
+{
+	ENTITY_BY_ID, ENTITY_BY_KEY
+};
+extern const RowTable entity_rows;
+
+enum
+{
+	EDGE_DEPENDENT, EDGE_DEPENDENCY, EDGE_SOURCE, EDGE_RELATION, EDGE_REQUIRES, EDGE_ADDED_BY, EDGE_ADDED_AT,
+	EDGE_COLUMNS
+};
+enum
+{
+	EDGE_BY_DEPENDENT, EDGE_BY_DEPENDENCY, EDGE_BY_PAIR
+};
+extern const RowTable edge_rows;
+
+enum
+{
+	REFERENCE_DEPENDENT, REFERENCE_REFERENCE, REFERENCE_TYPE, REFERENCE_CANDIDATES, REFERENCE_SEEN_AT, REFERENCE_SOURCE,
+	REFERENCE_RELATION, REFERENCE_REQUIRES,
+	REFERENCE_COLUMNS
+};
+enum
+{
+	REFERENCE_BY_DEPENDENT, REFERENCE_BY_TYPE
+};
+extern const RowTable reference_rows;
+
+enum
+{
+	STAT_ASSET, STAT_DEPENDENTS
+};
+enum
+{
+	STAT_BY_ASSET
+};
+extern const RowTable stat_rows;
+
+enum
+{
+	CHANGE_TRANSACTION, CHANGE_ID, CHANGE_WHAT, CHANGE_ASSETS, CHANGE_OTHERS, CHANGE_CHANGE,
+	CHANGE_COLUMNS
+};
+enum
+{
+	CHANGE_BY_TRANSACTION
+};
+extern const RowTable change_rows;
+
+#endif							/* ASSETREG_ROW_TABLES_H */
