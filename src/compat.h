@@ -33,4 +33,11 @@ extern PGDLLEXPORT void _PG_init(void); /* declared by fmgr.h from 16 on */
 #define snapshots_can_expire() false
 #endif
 
+/* 16 calls the number of a table's file what it is */
+#if PG_VERSION_NUM < 160000
+#define RelFileLocator RelFileNode
+#define RelFileLocatorEquals RelFileNodeEquals
+#define rd_locator rd_node
+#endif
+
 #endif							/* ASSETREG_COMPAT_H */
