@@ -21,7 +21,7 @@ SQL_PARTS   = sql/install/10_schema.sql sql/install/20_tables.sql sql/install/25
               sql/install/39_references.sql sql/install/40_graph.sql sql/install/50_guard.sql \
               sql/install/55_notes.sql sql/install/56_stats.sql sql/install/57_ratings.sql \
               sql/install/58_configuration.sql sql/install/60_search.sql sql/install/62_events.sql \
-              sql/install/64_consumers.sql sql/install/70_updates.sql sql/install/85_access.sql \
+              sql/install/64_consumers.sql sql/install/68_memory.sql sql/install/70_updates.sql sql/install/85_access.sql \
               sql/install/90_check.sql sql/install/95_setup.sql
 
 DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
@@ -44,6 +44,10 @@ endif
 # Asserts in our own code; the server has the function they call, however it was built.
 ifdef ASSERT
 PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
+endif
+# For a test: the setting assetreg.break, which breaks a rule of the graph in memory (src/broken.h).
+ifdef BREAK
+PG_CPPFLAGS += -DASSETREG_BREAK
 endif
 EXTRA_CLEAN = $(OBJS:.o=.d)
 

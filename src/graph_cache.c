@@ -16,8 +16,11 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -26,6 +29,8 @@
 #include "broken.h"
 #include "catalog.h"
 #include "graph_cache.h"
+
+PG_FUNCTION_INFO_V1(assetreg_graph_cache_status);
 
 /* An edge that a walk by the index reads takes about as long as one that a build reads. */
 #define EDGES_A_PAGE 64
@@ -59,6 +64,8 @@ static Size work = 0;			/* of walks by the index, in edges, since a base was bui
 static int	limit_kb = AUTO_LIMIT;
 static const char *refused = NULL;	/* why the last walk was not answered from here */
 static uint32 last_dirty = 0;
+static int64 nbuilds = 0;
+static int64 nwalks = 0;
 
 static bool
 check_graph_cache(char **newval, void **extra, GucSource source)
@@ -161,6 +168,7 @@ build(Relation table, const char **why)
 		return NULL;
 	}
 	MemoryContextSetParent(context, TopMemoryContext);
+	nbuilds++;
 	ereport(DEBUG1,
 			(errmsg_internal("dependency graph of %u edges taken into memory: %zu kB",
 							 cached->base->nedges, MemoryContextMemAllocated(context, true) / 1024)));
@@ -241,6 +249,7 @@ ask(CachedBase *cached, Relation table, EdgeDirection direction)
 		if (may_look && assetreg_graph_source != GRAPH_SOURCE_MEMORY)
 			work = 0;
 		refused = NULL;
+		nwalks++;
 		count_rereading(cached, &question->edges.dirty);
 		ereport(DEBUG1,
 				(errmsg_internal("dependency walk uses memory: %u edges, %u of %u pages read again",
@@ -299,6 +308,32 @@ graph_cache_edges(EdgeDirection direction)
 	question = ask_table(table, direction);
 	table_close(table, NoLock);
 	return question;
+}
+
+/*
+ * assetreg._graph_cache_status(): what the view of the same name shows.
+ */
+Datum
+assetreg_graph_cache_status(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Datum		values[9] = {0};
+	bool		nulls[9] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = BoolGetDatum(nwalks > 0 && refused == NULL);
+	values[1] = Int64GetDatum(cache == NULL ? 0 : (int64) MemoryContextMemAllocated(cache->context, true));
+	values[2] = Int64GetDatum(cache == NULL ? 0 : cache->base->nedges);
+	values[3] = Int64GetDatum(cache == NULL ? 0 : cache->base->ledger.nblocks);
+	values[4] = Int64GetDatum(cache == NULL ? 0 : last_dirty);
+	values[5] = TimestampTzGetDatum(cache == NULL ? 0 : cache->built_at);
+	nulls[5] = cache == NULL;
+	values[6] = Int64GetDatum(nbuilds);
+	values[7] = Int64GetDatum(nwalks);
+	values[8] = refused == NULL ? (Datum) 0 : CStringGetTextDatum(refused);
+	nulls[8] = refused == NULL;
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
 void
