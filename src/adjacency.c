@@ -70,6 +70,15 @@ adjacency_begin(EdgeDirection direction)
 	return adjacency;
 }
 
+/*
+ * The question of memory behind it; NULL where another source answers.
+ */
+EdgeQuestion *
+adjacency_memory(Adjacency *adjacency)
+{
+	return adjacency->memory;
+}
+
 void
 adjacency_end(Adjacency *adjacency)
 {

@@ -29,6 +29,9 @@
 /* At most so many neighbours are given to a sink at once. */
 #define NEIGHBOURS_AT_ONCE 1024
 
+/* So many entities may be new before walks through their edges slow down. */
+#define NUMBERS_TO_COME (64 * 1024)
+
 typedef struct WideEdge
 {
 	int64		dependency;
@@ -128,6 +131,8 @@ number_ids(EdgeBase *base, EdgeBuild *build)
 	base->first_id = build->min;
 	base->nids = build->nedges > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
 	base->nedges = build->nedges;
+	base->nnumbers = base->nids + NUMBERS_TO_COME;
+	base->seen.words = palloc_extended(((Size) base->nnumbers / 64 + 1) * sizeof(uint64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < base->nedges; i++)
 	{
 		WideEdge	edge = build->edges[i];
@@ -314,6 +319,12 @@ read_dirty_pages(EdgeQuestion *question, Relation table, BlockNumber nblocks)
 	sort_edges(question->gone.edges, question->gone.nedges);
 	sort_edges(question->added.edges, question->added.nedges);
 	net(&question->gone, &question->added);
+	if (question->gone.nedges + question->added.nedges > 0)
+		memset(&question->filter, 0, sizeof(IdFilter));
+	for (uint32 i = 0; i < question->gone.nedges; i++)
+		id_filter_add(&question->filter, question->gone.edges[i].id);
+	for (uint32 i = 0; i < question->added.nedges; i++)
+		id_filter_add(&question->filter, question->added.edges[i].id);
 }
 
 /*
@@ -329,8 +340,8 @@ edge_base_ask(EdgeBase *base, Relation table, EdgeDirection direction, bool may_
 	AttrNumber	dependent;
 	LedgerAnswer answer;
 
-	memset(question, 0, sizeof(EdgeQuestion));
 	question->base = base;
+	question->seen = &base->seen;
 	question->direction = direction;
 	/* columns may have been renamed */
 	if (!edge_columns(table, &dependency, &dependent)
@@ -448,6 +459,18 @@ next_with_edges(EdgeQuestion *question, int64 from, int64 *id)
 		found = true;
 	}
 	return found;
+}
+
+/*
+ * Gives the sink the neighbours of one id; ids may come in any order.
+ */
+void
+edge_question_expand_one(EdgeQuestion *question, int64 id, EdgeSink sink, void *arg)
+{
+	question->gone.pos = 0;
+	question->added.pos = 0;
+	give_base_edges(question, id, sink, arg);
+	give_added_edges(question, id, sink, arg);
 }
 
 /*

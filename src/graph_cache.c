@@ -190,8 +190,10 @@ open_question(CachedBase *cached)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph question",
 												  ALLOCSET_DEFAULT_SIZES);
-	Question   *question = MemoryContextAllocZero(context, sizeof(Question));
+	Question   *question = MemoryContextAlloc(context, sizeof(Question));
 
+	memset(question, 0, offsetof(Question, edges) + offsetof(EdgeQuestion, filter));
+	question->edges.null_found = false;
 	question->context = context;
 	question->cached = cached;
 	question->ended.func = question_ended;

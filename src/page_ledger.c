@@ -205,7 +205,7 @@ look_at_pages(PageLedger *ledger, Relation table, BlockNumber nblocks, int map, 
 
 	for (BlockNumber block = first; block < last; block++)
 		if (*image_byte(ledger, block) & (uint8) bits->data[(block - first) / 4] & block_bit(block))
-			if (block >= nblocks || page_lsn(table, block) != ledger->page_lsns[block])
+			if (block >= nblocks || (page_lsn(table, block) != ledger->page_lsns[block] && !BROKEN(PAGE_LSN)))
 			{
 				*image_byte(ledger, block) &= ~block_bit(block);
 				ledger->ntaken--;
