@@ -16,6 +16,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -23,6 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 #include "assetreg.h"
@@ -271,6 +273,9 @@ ask_table(Relation table, EdgeDirection direction)
 
 	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
 		return refuse("the table's pages may not be read by this statement");
+	/* the rules hold there as well, but no test has shown it yet */
+	if (RecoveryInProgress() || GetActiveSnapshot()->takenDuringRecovery)
+		return refuse("the server is, or was for this snapshot, a standby");
 	if (cache != NULL && MemoryContextMemAllocated(cache->context, true) > (Size) limit_kb * 1024)
 		give_up(cache);
 	if (cache != NULL && !RelFileLocatorEquals(cache->base->ledger.file, table->rd_locator) && !BROKEN(FILE))
