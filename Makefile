@@ -21,7 +21,8 @@ SQL_PARTS   = sql/install/10_schema.sql sql/install/20_tables.sql sql/install/25
               sql/install/39_references.sql sql/install/40_graph.sql sql/install/50_guard.sql \
               sql/install/55_notes.sql sql/install/56_stats.sql sql/install/57_ratings.sql \
               sql/install/58_configuration.sql sql/install/60_search.sql sql/install/62_events.sql \
-              sql/install/64_consumers.sql sql/install/68_memory.sql sql/install/70_updates.sql sql/install/85_access.sql \
+              sql/install/64_consumers.sql sql/install/68_memory.sql sql/install/70_updates.sql sql/install/77_recommendations.sql \
+              sql/install/80_tracking.sql sql/install/82_coverage.sql sql/install/85_access.sql \
               sql/install/90_check.sql sql/install/95_setup.sql
 
 DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
@@ -29,7 +30,7 @@ DATA        = $(wildcard sql/updates/*.sql sql/released/*.sql)
 
 # The regression tests, in this order.
 REGRESS     = 00_install 10_inventory 12_registration 15_search 20_graph 25_notes 27_ratings 30_walks 40_text \
-              50_guard 55_delete 60_rights 62_events 64_consumers 65_access 70_errors 70_updates 80_files \
+              50_guard 55_delete 60_rights 62_events 64_consumers 65_access 70_errors 70_updates 75_tracking 76_tracking_errors 77_recommendations 80_files \
               90_uninstall
 
 PG_CPPFLAGS = -DASSETREG_VERSION='"$(EXTVERSION)"'

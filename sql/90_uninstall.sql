@@ -1,6 +1,6 @@
 -- The end: the extension goes, the rows stay until their owner drops them.
 \set SHOW_CONTEXT never
-SELECT assetreg.put_entity('scene', '7');
+SELECT assetreg.put_entity('scene', '7') > 0 AS made;
 SET client_min_messages = warning;  -- the notice lists what goes
 DROP EXTENSION assetreg CASCADE;
 SELECT count(*) FROM pg_proc WHERE pronamespace = 'assetreg'::regnamespace;

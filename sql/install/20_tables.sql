@@ -8,13 +8,20 @@ CREATE FUNCTION assetreg._require_tables() RETURNS void
 COMMENT ON FUNCTION assetreg._require_tables() IS
 	'raises 55000 with a hint where a table of setup() is missing';
 
+-- pg_dump's scripts switch row security off, and pg_restore gives its name.
+CREATE FUNCTION assetreg._restoring() RETURNS boolean
+	LANGUAGE sql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+	AS $$ SELECT current_setting('row_security') = 'off' OR current_setting('application_name') = 'pg_restore' $$;
+COMMENT ON FUNCTION assetreg._restoring() IS 'is this the session of a restore';
+
 CREATE FUNCTION assetreg._relations() RETURNS text[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$ SELECT '{entity_kinds,asset_types,entities,assets,asset_hashes,asset_dependencies,version_ordinals,asset_verifications,verification_runs,verification_progress,
 		unresolved_references,asset_notes,asset_note_history,asset_ratings,asset_stats,asset_stat_changes,asset_search,asset_list,
 		events,event_sequencer,event_consumers,event_partitions,event_failures,dead_events,consumer_lag,
-		asset_updates,asset_update_history,open_updates,graph_cache_status}'::text[] $$;
+		asset_updates,asset_update_history,open_updates,tracked_tables,tracked_links,wanted_assets,asset_outcomes,generation_records,graph_cache_status}'::text[] $$;
 COMMENT ON FUNCTION assetreg._relations() IS 'the relations that setup() makes';
 
 -- What setup() puts back and check_registry() looks for.
@@ -136,6 +143,10 @@ CREATE FUNCTION assetreg._triggers(OUT relation text, OUT name text, OUT definit
 	) AS t (r, n, timing, action)
 	UNION ALL
 	SELECT t.* FROM assetreg._stats_triggers() t
+	UNION ALL
+	VALUES ('generation_records', 'generation_records_fold',
+			'CREATE CONSTRAINT TRIGGER generation_records_fold AFTER INSERT ON assetreg.generation_records DEFERRABLE INITIALLY DEFERRED '
+			'FOR EACH ROW EXECUTE FUNCTION assetreg._fold_generations_trigger()')
 	$$;
 COMMENT ON FUNCTION assetreg._triggers() IS 'the triggers that the registry''s tables must have';
 
@@ -311,7 +322,8 @@ DECLARE
 BEGIN
 	PERFORM assetreg._setup_kinds(), assetreg._setup_graph(), assetreg._setup_assets(), assetreg._setup_verification(),
 		assetreg._setup_references(), assetreg._setup_notes(), assetreg._setup_stats(), assetreg._setup_ratings(), assetreg._setup_search(),
-		assetreg._setup_events(), assetreg._setup_consumers(), assetreg._setup_updates(), assetreg._setup_memory();
+		assetreg._setup_events(), assetreg._setup_consumers(), assetreg._setup_updates(), assetreg._setup_tracking(),
+		assetreg._setup_coverage(), assetreg._setup_recommendations(), assetreg._setup_memory();
 
 	IF obj_description('assetreg.assets'::regclass, 'pg_class') IS NULL THEN
 		PERFORM assetreg._comment_tables(), assetreg._comment_stats();
@@ -338,6 +350,7 @@ BEGIN
 	END LOOP;
 
 	PERFORM assetreg._setup_policies();
+	PERFORM assetreg._restore_tracking();
 
 	-- two transactions at the same moment may have missed each other, and what was loaded with triggers off missed all
 	PERFORM assetreg._resolve_references(ARRAY(SELECT DISTINCT u.reference FROM assetreg.unresolved_references u));

@@ -162,7 +162,8 @@ BEGIN
 	END IF;
 
 	SELECT array_agg(DISTINCT u.reference) INTO waiting
-	FROM assetreg.assets a CROSS JOIN LATERAL (VALUES (a.type || '/' || a.name || '@' || a.version), ('sha256:' || a.sha256)) r (reference)
+	FROM assetreg.assets a CROSS JOIN LATERAL (VALUES (a.type || '/' || a.name || '@' || a.version), (a.type || '/' || a.name),
+																   ('sha256:' || a.sha256), ('autov2:' || left(a.sha256, 10))) r (reference)
 		 JOIN assetreg.unresolved_references u ON u.reference = r.reference
 	WHERE a.id = ANY ($1);
 	IF waiting IS NOT NULL THEN

@@ -61,9 +61,10 @@ BEGIN
 					 ('version_ordinals', 'version_ordinals_pkey'), ('events', 'events_pkey'), ('event_sequencer', 'event_sequencer_pkey'),
 					 ('event_consumers', 'event_consumers_pkey'), ('event_partitions', 'event_partitions_pkey'),
 					 ('event_partitions', 'event_partitions_consumer_fkey'), ('event_failures', 'event_failures_pkey'),
-					 ('dead_events', 'dead_events_pkey'), ('asset_updates', 'asset_updates_pkey'),
+					 ('dead_events', 'dead_events_pkey'), ('asset_outcomes', 'asset_outcomes_pkey'), ('asset_updates', 'asset_updates_pkey'),
 					 ('asset_updates', 'asset_updates_asset_id_fkey'), ('asset_update_history', 'asset_update_history_pkey'),
-					 ('asset_update_history', 'asset_update_history_update_id_fkey')) k (relation, name)
+					 ('asset_update_history', 'asset_update_history_update_id_fkey'), ('tracked_tables', 'tracked_tables_pkey'),
+					 ('tracked_tables', 'tracked_tables_kind_key'), ('tracked_links', 'tracked_links_pkey')) k (relation, name)
 			 LEFT JOIN pg_constraint c ON c.conrelid = to_regclass('assetreg.' || k.relation) AND c.conname = k.name
 		WHERE c.convalidated IS NOT TRUE;
 	RETURN QUERY
@@ -110,6 +111,8 @@ BEGIN
 		FROM assetreg._stats_problems() p;
 	RETURN QUERY
 		SELECT 'asset ' || p.asset_id, p.problem || ': run assetreg.setup()' FROM assetreg._search_problems() p;
+	RETURN QUERY
+		SELECT p.object, p.problem FROM assetreg._tracking_problems() p;
 	RETURN QUERY
 		SELECT 'index assetreg.' || i.name, 'is missing or not valid: lists are slow without it'
 		FROM unnest('{asset_search_terms_idx,assets_name_idx,assets_registered_at_idx,assets_largest_idx,assets_smallest_idx,

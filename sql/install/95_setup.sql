@@ -18,9 +18,7 @@ $$;
 -- The tables, except where a restore is about to bring them.
 DO $$
 BEGIN
-	IF pg_catalog.current_setting('row_security') OPERATOR(pg_catalog.=) 'off'
-		OR pg_catalog.current_setting('application_name') OPERATOR(pg_catalog.=) 'pg_restore'
-	THEN
+	IF assetreg._restoring() THEN
 		RAISE NOTICE 'assetreg makes no tables during a restore'
 			USING HINT = 'If the dump does not bring them, run assetreg.setup().';
 	ELSE

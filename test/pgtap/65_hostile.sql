@@ -46,6 +46,8 @@ INSERT INTO harmless VALUES ('active', 'true'), ('active_only', 'false'), ('acto
 	('_version_of_content.sha256', 'repeat(''a'', 64)'), ('find_assets.only_version', 'NULL'), ('_record_verification.sha256', 'repeat(''d'', 64)'), ('_record_verification.asset_id', '4'),
 	('update_id', '1'), ('was', '''open'''), ('becomes', '''testing'''), ('reason', '''a reason'''), ('passed', 'true'), ('consumer', '''ready'''), ('drop_consumer.name', '''ready'''),
 	('resync_consumer.name', '''ready'''), ('types', '''{asset.deleted}'''), ('from_start', 'true'), ('partitions', '1'), ('max_events', '10'), ('worker', '''one'''), ('lease_for', '''1 minute'''), ('seq', '1'), ('lease_token', '1'),
+	('asset_ids', '''{2}'''), ('succeeded', 'true'), ('given', '''{2}'''), ('candidates', '''{3}'''), ('bounds', '''{1}'''), ('others', '''{3}'''), ('ids', '''{2}'''), ('users', '''{12}'''), ('places', '''{1}'''), ('rates', '''{1}'''), ('scores', '''{1}'''), ('at_least', '0'),
+	('columns', '''{id}'''), ('source', '''studio.scenes'''), ('refs', '''{2}'''), ('_stated.relation', '''assetreg.entities'''), ('_stated_edges.relation', '''assetreg.entities'''),
 	('keep', '''1 day'''), ('max_lag', 'NULL'), ('put_entity.key', '''sun'''), ('_change_asset.status', '''deprecated'''), ('_change_asset.asset_id', '4'), ('_verify_on_server.asset_id', '4'), ('_verify_on_server.sha256', 'NULL');
 -- These always refuse: an error is their purpose, or there is no file to see.
 CREATE TABLE refuses (name text PRIMARY KEY, code text NOT NULL);
