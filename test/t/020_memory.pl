@@ -187,7 +187,9 @@ my @edges = map { my $i = $_; join '', map { "$_\t" . ($_ - $i) . "\tloaded\timp
 my $file = PostgreSQL::Test::Utils::tempdir . '/frozen';
 my $load = "BEGIN;\nTRUNCATE assetreg.asset_dependencies;\nCOPY assetreg.asset_dependencies (dependent_id, dependency_id, source, added_by) FROM '$file' (FREEZE);\n";
 my $walks = "SELECT walks('memory', 3) = walks('index', 3) AND walks('memory', 200) = walks('index', 200);\n";
-$node->safe_psql('large', "DELETE FROM assetreg.asset_dependencies; ALTER TABLE assetreg.asset_dependencies RESET (fillfactor)");
+# COPY makes pages all-visible where no trigger is called before a row, disabled or not
+$node->safe_psql('large', $node->safe_psql('large', q(SELECT string_agg(format('DROP TRIGGER %I ON assetreg.asset_dependencies;', tgname), '')
+	FROM pg_trigger WHERE tgrelid = 'assetreg.asset_dependencies'::regclass AND NOT tgisinternal AND tgtype & 3 = 3)));
 my $right = '';
 {
 	my ($in, $error, $out) = ('', '', '');
@@ -203,7 +205,7 @@ my $right = '';
 		$right .= $out =~ s/done\n//r;
 		$out = '';
 	}
-	$in .= "SELECT used FROM assetreg.graph_cache_status;\n";
+	$in .= "SELECT walks > 40 FROM assetreg.graph_cache_status;\n";
 	$psql->finish or diag($error);
 	$right .= $out;
 }
