@@ -29,6 +29,9 @@
 /* At most so many neighbours are given to a sink at once. */
 #define NEIGHBOURS_AT_ONCE 1024
 
+/* So many edges are dealt with before a cancelled statement ends. */
+#define EDGES_AT_ONCE (64 * 1024)
+
 /* So many entities may be new before walks through their edges slow down. */
 #define NUMBERS_TO_COME (64 * 1024)
 
@@ -137,6 +140,8 @@ number_ids(EdgeBase *base, EdgeBuild *build)
 	{
 		WideEdge	edge = build->edges[i];
 
+		if (i % EDGES_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
 		edges[i].dependency = (uint64) edge.dependency - (uint64) base->first_id;
 		edges[i].dependent = (uint64) edge.dependent - (uint64) base->first_id;
 	}
@@ -180,13 +185,14 @@ edge_base_build(Relation table, Size limit, const char **refused)
 }
 
 /*
- * Lays out the neighbours of every entity in one direction, in the current
- * memory context, unless that has been done; false where it would take more
- * than limit bytes.
+ * Lays out the neighbours of every entity in one direction, beside the base,
+ * unless that has been done; false where it would take more than limit bytes.
+ * Can be cancelled.
  */
 bool
 edge_base_index(EdgeBase *base, EdgeDirection direction, Size limit)
 {
+	MemoryContext context;
 	Csr			csr;
 	Size		noffsets = (Size) base->nids + 2;
 	uint32		total = 0;
@@ -195,25 +201,33 @@ edge_base_index(EdgeBase *base, EdgeDirection direction, Size limit)
 		return true;
 	if ((noffsets + base->nedges) * sizeof(uint32) > limit)
 		return false;
-	/* one piece, so that running out of memory leaves nothing behind */
-	csr.offsets = palloc_extended((noffsets + base->nedges) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	/* the base's when it is done, so that an error leaves nothing behind */
+	context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph direction", ALLOCSET_SMALL_SIZES);
+	csr.offsets = MemoryContextAllocHuge(context, (noffsets + base->nedges) * sizeof(uint32));
 	csr.neighbours = csr.offsets + noffsets;
 	memset(csr.offsets, 0, noffsets * sizeof(uint32));
 
 	/* counted two places on, summed up, and one place on while they are filled */
 	for (uint32 i = 0; i < base->nedges; i++)
+	{
+		if (i % EDGES_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
 		csr.offsets[(direction == EDGES_TO_DEPENDENTS ? base->edges[i].dependency : base->edges[i].dependent) + 2]++;
+	}
 	for (Size i = 2; i < noffsets; i++)
 		csr.offsets[i] = total += csr.offsets[i];
 	for (uint32 i = 0; i < base->nedges; i++)
 	{
 		const Edge *edge = &base->edges[i];
 
+		if (i % EDGES_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (direction == EDGES_TO_DEPENDENTS)
 			csr.neighbours[csr.offsets[edge->dependency + 1]++] = edge->dependent;
 		else
 			csr.neighbours[csr.offsets[edge->dependent + 1]++] = edge->dependency;
 	}
+	MemoryContextSetParent(context, GetMemoryChunkContext(base));
 	base->csr[direction] = csr;
 	return true;
 }

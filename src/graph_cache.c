@@ -205,21 +205,6 @@ open_question(CachedBase *cached)
 	return question;
 }
 
-/* Lays out a direction if there is room. */
-static bool
-lay_out(CachedBase *cached, EdgeDirection direction)
-{
-	MemoryContext caller;
-	bool		done;
-
-	if (cached->base->csr[direction].offsets != NULL)
-		return true;
-	caller = MemoryContextSwitchTo(cached->context);
-	done = edge_base_index(cached->base, direction, memory_left(cached->context));
-	MemoryContextSwitchTo(caller);
-	return done;
-}
-
 /* Weighs what re-reading has cost against another base. */
 static void
 count_rereading(CachedBase *cached, const DirtyPages *dirty)
@@ -288,7 +273,7 @@ ask_table(Relation table, EdgeDirection direction)
 		if ((cache = build(table, &why)) == NULL)
 			return refuse(why);
 	}
-	if (!lay_out(cache, direction))
+	if (!edge_base_index(cache->base, direction, memory_left(cache->context)))
 		return refuse("the graph is larger than assetreg.graph_cache");
 	return ask(cache, table, direction);
 }

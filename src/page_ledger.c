@@ -10,36 +10,47 @@
  * The facts it rests on, in PostgreSQL 15 to 18, src/backend/access/heap:
  *
  * 1. A set bit is true for every snapshot there is.  vacuumlazy.c sets it if
- *    every row's xmin precedes the horizon of all snapshots of the database,
- *    which each snapshot, held, exported or old, holds back as long as it
- *    lives; on a standby heap_xlog_visible (heapam.c; heapam_xlog.c from 18)
- *    first resolves the conflict with older snapshots.  COPY FREEZE sets it
- *    for rows that are frozen, which every snapshot sees as well.
+ *    every row's xmin precedes the horizon of all snapshots of the database
+ *    (GetOldestNonRemovableTransactionId, procarray.c), which each snapshot,
+ *    held, exported or old, holds back as long as it lives, and so does a
+ *    prepared transaction.  old_snapshot_threshold (until 16) breaks this: the
+ *    caller leaves it out (catalog_pages_readable).  On a standby
+ *    heap_xlog_visible (heapam.c; heapam_xlog.c from 18) first resolves the
+ *    conflict with older snapshots.  COPY FREEZE (heap_multi_insert) sets it for
+ *    rows that are frozen, which every snapshot sees as well; only in a file
+ *    that its own subtransaction made, so that an abort takes the file along.
  *    On a standby the page's own PD_ALL_VISIBLE may come ahead of the map's bit
  *    (heapgetpage does not believe it there), so only the map is asked.
  * 2. Who changes a row of an all-visible page clears the bit while he holds
  *    the page's lock, before he can commit: heap_insert, heap_multi_insert,
- *    heap_delete, heap_update (both pages).  Replay clears the bit before it
- *    touches the page.  nodeIndexonlyscan.c says why a reader who took his
- *    snapshot first and then looks at the bit misses no change that the
- *    snapshot sees.  Locking rows leaves them and the bit as they are.
+ *    heap_delete, heap_update (both pages, HOT or not).  That the insert is
+ *    rolled back, speculative or of a subtransaction changes nothing: the bit
+ *    stays clear until a vacuum has removed the row.  Replay clears the bit
+ *    before it touches the page.  nodeIndexonlyscan.c ("Memory Ordering
+ *    Effects") says why a reader who took his snapshot first and then looks at
+ *    the bit misses no change that the snapshot sees; here the map's page is
+ *    locked, too.  heap_lock_tuple leaves the rows and this bit as they are.
  * 3. A bit is set by visibilitymap_set alone, which moves the map page's LSN,
  *    in replay, too.  So where that LSN is what it was, no bit was set since,
  *    and a bit that is set now has been set all the time: by 2 the page was
- *    not changed.  Clearing moves no LSN, and need not.
- * 4. Every change of a page's rows moves the page's LSN, so where that is what
- *    it was, the rows are; a hint bit may move it (checksums, wal_log_hints),
- *    and the page is then read for nothing.
+ *    not changed.  Clearing moves no LSN in 15.20, and need not; releases that
+ *    log the map's page with the change (visibilitymap_clear_locked) move it,
+ *    which costs another look at the pages.
+ * 4. Every change of a page's rows moves the page's LSN, pruning and freezing
+ *    too, so where that is what it was, the rows are; a hint bit may move it
+ *    (checksums, wal_log_hints), and the page is then read for nothing.
  * 5. 3 and 4 hold for tables that are logged.  Those made or rewritten in this
- *    transaction with wal_level = minimal are not (RelationNeedsWAL): the
- *    caller leaves them out.  When the transaction has ended, all changes are.
+ *    transaction with wal_level = minimal are not (RelationNeedsWAL, which
+ *    parallel workers answer alike): the caller leaves them out.  No other
+ *    session sees such a file; when the transaction has ended, all changes are.
  * 6. Cutting off a table's end clears the bits of what was cut off
  *    (visibilitymap_prepare_truncate), and pg_truncate_visibility_map all: the
  *    map gets empty pages again, whose bits come with LSNs by 3.  Both hold off
- *    readers by an exclusive lock.
+ *    readers by an exclusive lock, which a standby takes as well.
  * 7. A rewrite (TRUNCATE, VACUUM FULL, CLUSTER, ALTER TABLE) makes another
- *    file.  Even if a number came back after four billion others, the pages'
- *    LSNs would be later ones.
+ *    file.  With wal_level = minimal neither its pages nor its map need have
+ *    LSNs, so the number alone tells them apart (the test shows it); it comes
+ *    back after four billion others at the earliest.
  *
  * LSNs never go back in the life of a backend: crashes end it, a promotion
  * goes on from what was replayed.
