@@ -51,6 +51,11 @@ typedef struct CachedBase
 	int			nquestions;		/* open now */
 	bool		given_up;		/* to be freed with the last of them */
 	Size		reread;			/* pages that another base would have, so far */
+
+	/* of the entities, once they have been asked about */
+	MemoryContext entities_context;
+	EntityBase *entities;		/* or NULL */
+	Size		entities_reread;
 } CachedBase;
 
 typedef struct Question
@@ -63,6 +68,7 @@ typedef struct Question
 
 static CachedBase *cache = NULL;
 static Size work = 0;			/* of walks by the index, in edges, since a base was built or refused */
+static Size entity_work = 0;	/* the same of entities, in rows */
 static int	limit_kb = AUTO_LIMIT;
 static const char *refused = NULL;	/* why the last walk was not answered from here */
 static uint32 last_dirty = 0;
@@ -300,6 +306,92 @@ graph_cache_edges(EdgeDirection direction)
 	question = ask_table(table, direction);
 	table_close(table, NoLock);
 	return question;
+}
+
+/*
+ * Counts an entity that was read by the index for its kind.
+ */
+void
+graph_cache_add_entity(void)
+{
+	entity_work++;
+}
+
+/* Builds the part of the entities; if that fails, the context goes with its parent. */
+static bool
+build_entities(CachedBase *cached, Relation table, const char **why)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph entities", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	entity_work = 0;
+	cached->entities = entity_base_build(table, memory_left(cached->context), why);
+	MemoryContextSwitchTo(caller);
+	if (cached->entities == NULL)
+	{
+		MemoryContextDelete(context);
+		return false;
+	}
+	MemoryContextSetParent(context, cached->context);
+	cached->entities_context = context;
+	cached->entities_reread = 0;
+	return true;
+}
+
+static void
+give_up_entities(CachedBase *cached)
+{
+	cached->entities = NULL;
+	MemoryContextDelete(cached->entities_context);
+}
+
+static EntityQuestion *
+ask_entities(CachedBase *cached, Relation table, const char **why)
+{
+	EntityQuestion *question;
+
+	*why = "the entities' pages may not be read by this statement";
+	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
+		return NULL;
+	/* nobody else reads what is given up here */
+	if (cached->entities != NULL && cached->nquestions == 1
+		&& (cached->entities_reread > cached->entities->ledger.nblocks
+			|| (!RelFileLocatorEquals(cached->entities->ledger.file, table->rd_locator) && !BROKEN(FILE))))
+		give_up_entities(cached);
+	if (cached->entities == NULL)
+	{
+		*why = "building the entities does not pay yet";
+		if (assetreg_graph_source != GRAPH_SOURCE_MEMORY
+			&& entity_work < (Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE)
+			return NULL;
+		if (!build_entities(cached, table, why))
+			return NULL;
+	}
+	question = entity_base_ask(cached->entities, table, why);
+	if (question != NULL)
+		cached->entities_reread += question->dirty.nfoldable;
+	else if (cached->nquestions == 1)
+		give_up_entities(cached);
+	return question;
+}
+
+/*
+ * A question of the entities for the same snapshot, beside one of the edges,
+ * with which it ends; NULL where memory may not answer or does not pay.
+ */
+EntityQuestion *
+graph_cache_entities(EdgeQuestion *question)
+{
+	Relation	table = catalog_open("entities");
+	MemoryContext caller = MemoryContextSwitchTo(((Question *) question)->context);
+	const char *why;
+	EntityQuestion *entities = ask_entities(((Question *) question)->cached, table, &why);
+
+	MemoryContextSwitchTo(caller);
+	table_close(table, NoLock);
+	if (entities == NULL)
+		ereport(DEBUG1, (errmsg_internal("kinds are not read from memory: %s", why)));
+	return entities;
 }
 
 /*

@@ -5,12 +5,14 @@
 #ifndef ASSETREG_GRAPH_CACHE_H
 #define ASSETREG_GRAPH_CACHE_H
 
-#include "edge_base.h"
+#include "entity_base.h"
 
 extern char *assetreg_graph_cache;
 
 extern void graph_cache_init(void);
 extern EdgeQuestion *graph_cache_edges(EdgeDirection direction);
+extern EntityQuestion *graph_cache_entities(EdgeQuestion *question);
+extern void graph_cache_add_entity(void);
 extern void graph_cache_done(EdgeQuestion *question);
 extern void graph_cache_add_work(Size work);
 

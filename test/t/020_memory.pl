@@ -42,6 +42,19 @@ CREATE FUNCTION walks_by_sql(start bigint) RETURNS bigint[] LANGUAGE sql STABLE 
 	SELECT ARRAY(SELECT id FROM up WHERE id <> start ORDER BY 1) || ARRAY(SELECT -id FROM down WHERE id <> start ORDER BY 1)
 		|| (SELECT count(DISTINCT d.dependent_id) FROM assetreg.asset_dependencies d WHERE d.dependency_id = start)
 $$;
+CREATE FUNCTION impact_by(source text, start bigint, depths boolean = false) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	PERFORM set_config('assetreg.graph_source', source, true);
+	RETURN (SELECT string_agg(concat_ws(' ', kind, affected, active, CASE WHEN depths THEN min_depth END, CASE WHEN depths THEN max_depth END), ', ' ORDER BY kind COLLATE "C")
+			FROM assetreg.impact(start));
+END $$;
+CREATE FUNCTION impact_by_sql(start bigint) RETURNS text LANGUAGE sql STABLE AS $$
+	WITH RECURSIVE up AS (
+		SELECT start AS id UNION SELECT d.dependent_id FROM up u JOIN assetreg.asset_dependencies d ON d.dependency_id = u.id
+	)
+	SELECT string_agg(concat_ws(' ', kind, affected, active), ', ' ORDER BY kind COLLATE "C")
+	FROM (SELECT kind, count(*) AS affected, count(*) FILTER (WHERE active) AS active FROM up JOIN assetreg.entities USING (id) WHERE id <> start GROUP BY kind) k
+$$;
 CREATE FUNCTION compare(nearby bigint) RETURNS void LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	start bigint := (SELECT min(id) FROM assetreg.entities WHERE id >= nearby);
@@ -56,6 +69,10 @@ BEGIN
 	memory := walks('memory', start);
 	index := walks('index', start);
 	by_sql := walks_by_sql(start);
+	IF impact_by('memory', start, true) IS DISTINCT FROM impact_by('index', start, true) OR impact_by('memory', start) IS DISTINCT FROM impact_by_sql(start) THEN
+		RAISE EXCEPTION 'impact walks from % differ: memory %, index %, SQL %', start, impact_by('memory', start, true), impact_by('index', start, true),
+			impact_by_sql(start) USING ERRCODE = 'XX000';
+	END IF;
 	PERFORM set_config('assetreg.graph_source', was, true);
 	IF memory <> index OR by_sql <> ARRAY(SELECT CASE WHEN i = cardinality(memory) OR m < 0 THEN m ELSE m / 1000 END
 										  FROM unnest(memory) WITH ORDINALITY u (m, i) ORDER BY i) THEN
@@ -101,7 +118,8 @@ my $own = "BEGIN;\nSELECT change_edges();\n${compare}SAVEPOINT s;\nSELECT change
 my @rewrites = map { "SELECT rewrite('$_');\n\\sleep 60 ms\n" }
 	'CLUSTER assetreg.asset_dependencies USING asset_dependencies_dependent_idx',
 	'ALTER TABLE assetreg.asset_dependencies ALTER relation TYPE text USING relation || $$$$, ALTER relation SET DEFAULT $$uses$$',
-	'SELECT pg_truncate_visibility_map($$assetreg.asset_dependencies$$)',
+	'SELECT pg_truncate_visibility_map($$assetreg.asset_dependencies$$)', 'SELECT pg_truncate_visibility_map($$assetreg.entities$$)',
+	'CLUSTER assetreg.entities USING entities_pkey',
 	'ALTER TABLE assetreg.asset_dependencies SET (fillfactor = 30)',
 	'ALTER TABLE assetreg.asset_dependencies RESET (fillfactor)';
 
