@@ -309,6 +309,47 @@ net(EdgeList *gone, EdgeList *added)
 	added->nedges = nadded;
 }
 
+/* Rows of a page keep their order: what stands so little further on is looked for. */
+#define ROWS_AHEAD 16
+
+/*
+ * The same of one page, as far as order goes: most of its rows are as they
+ * were, and need not be sorted.  The page's are those added from here on.
+ */
+static void
+net_page(EdgeQuestion *question, BlockNumber block, uint32 from)
+{
+	const EdgeBase *base = question->base;
+	bool		up = question->direction == EDGES_TO_DEPENDENTS;
+	WalkEdge   *added = question->added.edges;
+	uint32		nadded = question->added.nedges;
+	uint32		kept = from;
+
+	for (uint32 e = base->page_edges[block]; e < base->page_edges[block + 1]; e++)
+	{
+		int64		dependency = base->first_id + base->edges[e].dependency;
+		int64		dependent = base->first_id + base->edges[e].dependent;
+		int64		id = up ? dependency : dependent;
+		int64		neighbour = up ? dependent : dependency;
+		uint32		last = Min(nadded, from + ROWS_AHEAD);
+		uint32		a = from;
+
+		while (a < last && (added[a].id != id || added[a].neighbour != neighbour))
+			a++;
+		if (a == last)
+		{
+			add_edge(question, &question->gone, dependency, dependent);
+			continue;
+		}
+		while (from < a)
+			added[kept++] = added[from++];
+		from = a + 1;
+	}
+	while (from < nadded)
+		added[kept++] = added[from++];
+	question->added.nedges = kept;
+}
+
 /*
  * What the snapshot sees in the dirty pages, against what the base has of them.
  */
@@ -322,13 +363,12 @@ read_dirty_pages(EdgeQuestion *question, Relation table, BlockNumber nblocks)
 	for (uint32 i = 0; i < question->dirty.nblocks; i++)
 	{
 		BlockNumber block = question->dirty.blocks[i];
+		uint32		from = question->added.nedges;
 
 		if (block < nblocks)
 			ledger_read(table, block, snapshot, seen_edge, &read);
 		if (block < base->ledger.nblocks && !BROKEN(NETTING))
-			for (uint32 e = base->page_edges[block]; e < base->page_edges[block + 1]; e++)
-				add_edge(question, &question->gone, base->first_id + base->edges[e].dependency,
-						 base->first_id + base->edges[e].dependent);
+			net_page(question, block, from);
 	}
 	sort_edges(question->gone.edges, question->gone.nedges);
 	sort_edges(question->added.edges, question->added.nedges);
