@@ -2,7 +2,7 @@
 #
 #   1. what it is made of    sources, SQL pieces, compiler flags
 #   2. PGXS                  all, install, installcheck, clean: PostgreSQL's own rules
-#   3. tools                 demo, check, faults, bench, lint, dist, help: scripts in test/ that build in a
+#   3. tools                 demo, check, faults, torture, bench, lint, dist, help: scripts in test/ that build in a
 #                            temporary folder, so these leave nothing behind and need no rights here
 #
 # Settings: PG_CONFIG=/path/to/pg_config  WERROR=1  ASSERT=1
@@ -21,7 +21,8 @@ SQL_PARTS   = sql/install/10_schema.sql sql/install/20_tables.sql sql/install/25
               sql/install/39_references.sql sql/install/40_graph.sql sql/install/50_guard.sql \
               sql/install/55_notes.sql sql/install/56_stats.sql sql/install/57_ratings.sql \
               sql/install/58_configuration.sql sql/install/60_search.sql sql/install/62_events.sql \
-              sql/install/64_consumers.sql sql/install/70_updates.sql sql/install/75_workflows.sql sql/install/77_recommendations.sql \
+              sql/install/64_consumers.sql sql/install/68_memory.sql sql/install/70_updates.sql \
+              sql/install/75_workflows.sql sql/install/77_recommendations.sql \
               sql/install/80_tracking.sql sql/install/82_coverage.sql sql/install/85_access.sql \
               sql/install/90_check.sql sql/install/95_setup.sql
 
@@ -46,6 +47,10 @@ endif
 ifdef ASSERT
 PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
 endif
+# For a test: the setting assetreg.break, which breaks a rule of the graph in memory (src/broken.h).
+ifdef BREAK
+PG_CPPFLAGS += -DASSETREG_BREAK
+endif
 EXTRA_CLEAN = $(OBJS:.o=.d)
 
 # Bitcode lets the server's JIT inline our functions into expressions: nothing is gained for a walk,
@@ -61,7 +66,7 @@ export PG_CONFIG
 
 # On a machine without PostgreSQL there is no PGXS yet: the tools of part 3 do without it. (Debian has
 # PGXS in the package of psql, but the headers in postgresql-server-dev.)
-TOOLS = demo check faults bench fuzz lint dist help
+TOOLS = demo check faults torture bench fuzz lint dist help
 ifneq ($(filter-out $(TOOLS) print-%,$(or $(MAKECMDGOALS),all)),)
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifeq ($(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h),)
@@ -97,6 +102,11 @@ faults:
 	@test/deps check
 	@ASSETREG_FAULT_SECONDS=$(or $(SECONDS),200) ONLY=tap TAP=016_events test/check
 
+# BREAK=1 to 6 (src/broken.h) breaks a rule, which has to be noticed; it reaches the build through the environment.
+torture:
+	@test/deps check
+	@MEMORY_SECONDS=$(or $(SECONDS),600) ASSETREG_BREAK=$(BREAK) ONLY=tap TAP=020_memory test/check
+
 # Variables given to make (EDGES=1000000) reach bench/run through the environment.
 bench: export ASSETREG_CONF ?= $(file <bench/postgresql.conf)
 bench:
@@ -123,6 +133,7 @@ help:
 	@echo 'make demo            a sample studio on a private server; PSQL=1 leaves you in psql on it'
 	@echo 'make check           every test; ONLY="regress pgtap" limits it to these tiers'
 	@echo 'make faults          events while the server and who uses it are killed; SECONDS=200'
+	@echo 'make torture         the graph in memory against the index and SQL; SECONDS=600; BREAK=1 to 6 breaks a rule'
 	@echo 'make bench           the walk against WITH RECURSIVE and others; EDGES=1000000'
 	@echo 'make fuzz            hostile headers of model files, with sanitizers; SECONDS=60 for each reader'
 	@echo 'make lint            what a reader or a compiler would stumble over'

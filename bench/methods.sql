@@ -77,6 +77,8 @@ INSERT INTO bench.methods (question, position, method, rival, query) VALUES
 ('count', 2, 'SQL', true, :'walk' || 'SELECT count(*) - 1 FROM walk'),
 ('count', 3, 'SQL, hash join', true, :'hashed' || 'SELECT count(*) - 1 FROM walk'),
 ('count', 4, 'C', false, NULL),
+('count', 6, 'index', false, 'SELECT assetreg.dependent_count($1, true) FROM set_config(''assetreg.graph_source'', ''index'', true)'),
+('impact', 5, 'index', false, :'impact' || 'set_config(''assetreg.graph_source'', ''index'', true), assetreg.impact($1)'),
 ('impact', 1, 'assetreg', false, :'impact' || 'assetreg.impact($1)'),
 ('impact', 2, 'SQL', true, :'walk' || :'impact' || :'kinds' || :'joined' || :'by_kind'),
 ('impact', 3, 'SQL, array', true, :'walk' || :'impact' || :'kinds' || :'looked_up' || :'by_kind'),

@@ -20,15 +20,18 @@ CREATE TEMP VIEW compared AS
 SELECT m.question, s.position, s.name AS start, s.closure,
        max(d.ms) FILTER (WHERE m.method = 'assetreg') AS assetreg,
        min(d.ms) FILTER (WHERE m.rival) AS best,
+       max(d.ms) FILTER (WHERE m.method = 'C') AS c,
+       max(d.ms) FILTER (WHERE m.method = 'index') AS by_index,
        max(d.why) FILTER (WHERE m.method = 'assetreg') AS assetreg_why,
        max(d.why) FILTER (WHERE m.rival) AS best_why,
        string_agg(m.method || ' ' || coalesce(pg_temp.show(d.ms), d.why), '; ' ORDER BY m.position)
            FILTER (WHERE m.method <> 'assetreg') AS all_others,
        CASE
            WHEN m.question NOT IN ('count', 'impact', 'rows, depth') THEN NULL
-           WHEN s.name = 'cold' THEN 1
-           WHEN :'graph' = 'hub' AND m.question <> 'rows, depth' THEN 20
-           ELSE 3
+           WHEN m.question = 'rows, depth' THEN CASE WHEN s.name = 'cold' THEN 5 ELSE 10 END
+           WHEN s.name = 'cold' THEN 5
+           WHEN :'graph' = 'hub' OR s.name = 'hot' THEN 300
+           ELSE 100
        END AS goal
 FROM bench.methods m CROSS JOIN bench.starts s
 JOIN medians d ON (d.question, d.start, d.method) = (m.question, s.name, m.method)
@@ -45,6 +48,8 @@ SELECT question, start, to_char(closure, 'FM999,999,990') AS closure,
            WHEN assetreg IS NULL OR best < goal * assetreg THEN goal || ' MISSED'
            ELSE goal || ' reached'
        END AS goal,
+       to_char(best / by_index, 'FM999,990.0') AS "ratio by the index",
+       to_char(assetreg / c, 'FM999,990.00') AS "times C",
        all_others AS "each way, ms"
 FROM compared ORDER BY question, position;
 

@@ -6,6 +6,8 @@
  * assetreg.asset_dependencies in the same place would, and gives the entities
  * in ascending order.  Sources:
  *
+ * - memory: a copy of the edges that this connection keeps, with what has
+ *   changed since read under the snapshot (graph_cache.c).
  * - pages: the leaf pages of a covering index, for whoever may read the table
  *   as it is.  A row whose heap page is all-visible is visible; any other is
  *   looked at.
@@ -23,13 +25,18 @@
 #include "adjacency.h"
 #include "catalog.h"
 #include "compat.h"
+#include "graph_cache.h"
 #include "row_pages.h"
 #include "sql_rows.h"
+
+/* Finding a page of the index takes about as long as reading so many edges. */
+#define WORK_OF_PAGE 8
 
 struct Adjacency
 {
 	EdgeDirection direction;
-	RowPages   *pages;			/* NULL: the source is SQL */
+	EdgeQuestion *memory;		/* or NULL */
+	RowPages   *pages;			/* both NULL: the source is SQL */
 	int64		neighbours[MaxTIDsPerBTreePage];
 
 	/* where the edges go */
@@ -53,16 +60,31 @@ adjacency_begin(EdgeDirection direction)
 	Adjacency  *adjacency = palloc(sizeof(Adjacency));
 
 	adjacency->direction = direction;
+	adjacency->pages = NULL;
+	adjacency->memory = graph_cache_edges(direction);
+	if (adjacency->memory != NULL)
+		return adjacency;
 	adjacency->pages = row_pages_begin("asset_dependencies", columns[direction], 2, PAYLOAD_ID);
 	if (adjacency->pages == NULL)
 		sql_rows_begin();
 	return adjacency;
 }
 
+/*
+ * The question of memory behind it; NULL where another source answers.
+ */
+EdgeQuestion *
+adjacency_memory(Adjacency *adjacency)
+{
+	return adjacency->memory;
+}
+
 void
 adjacency_end(Adjacency *adjacency)
 {
-	if (adjacency->pages != NULL)
+	if (adjacency->memory != NULL)
+		graph_cache_done(adjacency->memory);
+	else if (adjacency->pages != NULL)
 		row_pages_end(adjacency->pages);
 	else
 		sql_rows_end();
@@ -75,6 +97,7 @@ page_edges(void *arg, const PageEntry *entries, int nentries)
 	Adjacency  *adjacency = arg;
 	int			n = 0;
 
+	graph_cache_add_work(nentries + WORK_OF_PAGE);
 	for (int i = 0; i < nentries; i++)
 	{
 		if (n > 0 && entries[i].key != entries[i - 1].key)
@@ -138,7 +161,9 @@ adjacency_expand(Adjacency *adjacency, KeySet *ids, EdgeSink sink, void *arg)
 {
 	adjacency->sink = sink;
 	adjacency->arg = arg;
-	if (adjacency->pages != NULL)
+	if (adjacency->memory != NULL)
+		edge_question_expand(adjacency->memory, ids, sink, arg);
+	else if (adjacency->pages != NULL)
 		row_pages_read(adjacency->pages, ids, page_edges, adjacency);
 	else
 		sql_edges(adjacency, ids);

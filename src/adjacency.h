@@ -23,6 +23,7 @@ typedef struct Adjacency Adjacency;
 
 extern Adjacency *adjacency_begin(EdgeDirection direction);
 extern void adjacency_expand(Adjacency *adjacency, KeySet *ids, EdgeSink sink, void *arg);
+extern struct EdgeQuestion *adjacency_memory(Adjacency *adjacency);
 extern void adjacency_end(Adjacency *adjacency);
 
 #endif							/* ASSETREG_ADJACENCY_H */

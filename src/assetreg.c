@@ -9,8 +9,10 @@
 
 #include "assetreg.h"
 #include "attribution.h"
+#include "broken.h"
 #include "compat.h"
 #include "events.h"
+#include "graph_cache.h"
 #include "server_files.h"
 
 ASSETREG_MODULE_MAGIC;
@@ -59,8 +61,14 @@ int			assetreg_graph_source = GRAPH_SOURCE_AUTO;
  */
 bool		assetreg_notify = true;
 
+#ifdef ASSETREG_BREAK
+int			assetreg_break = BREAK_NONE;
+#endif
+
 static const struct config_enum_entry graph_source_options[] = {
 	{"auto", GRAPH_SOURCE_AUTO, false},
+	{"memory", GRAPH_SOURCE_MEMORY, false},
+	{"index", GRAPH_SOURCE_INDEX, false},
 	{"sql", GRAPH_SOURCE_SQL, false},
 	{NULL, 0, false}
 };
@@ -100,5 +108,10 @@ _PG_init(void)
 							 &assetreg_notify, true,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
 	events_init();
+	graph_cache_init();
+#ifdef ASSETREG_BREAK
+	DefineCustomIntVariable("assetreg.break", "Breaks a rule, for a test.", NULL,
+							&assetreg_break, 0, 0, BREAK_FILE, PGC_USERSET, 0, NULL, NULL, NULL);
+#endif
 	MarkGUCPrefixReserved("assetreg");
 }

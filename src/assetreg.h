@@ -7,7 +7,9 @@
 
 typedef enum GraphSource
 {
-	GRAPH_SOURCE_AUTO,			/* pages where they may be used, else SQL */
+	GRAPH_SOURCE_AUTO,			/* memory, pages, SQL: the first that may be used and pays */
+	GRAPH_SOURCE_MEMORY,		/* the same, but memory as if it always paid */
+	GRAPH_SOURCE_INDEX,			/* pages, else SQL */
 	GRAPH_SOURCE_SQL
 } GraphSource;
 

@@ -49,4 +49,11 @@ extern PGDLLEXPORT void _PG_init(void); /* declared by fmgr.h from 16 on */
 	index_beginscan(table, index, snapshot, nkeys, norderbys)
 #endif
 
+/* 16 calls the number of a table's file what it is */
+#if PG_VERSION_NUM < 160000
+#define RelFileLocator RelFileNode
+#define RelFileLocatorEquals RelFileNodeEquals
+#define rd_locator rd_node
+#endif
+
 #endif							/* ASSETREG_COMPAT_H */

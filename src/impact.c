@@ -11,7 +11,9 @@
 
 #include "args.h"
 #include "compat.h"
+#include "dense_walk.h"
 #include "graph.h"
+#include "graph_cache.h"
 
 PG_FUNCTION_INFO_V1(assetreg_impact);
 
@@ -65,6 +67,7 @@ count_entity(void *arg, const Entity *entity)
 	ImpactWalk *impact = arg;
 	KindCount  *count = kind_count(impact, entity->kind);
 
+	graph_cache_add_entity();
 	count->affected++;
 	count->active += entity->active;
 	count->max_depth = impact->depth;
@@ -78,6 +81,54 @@ count_level(void *arg, int depth, Frontier *frontier)
 	impact->depth = depth;
 	entities_read(impact->entities, frontier_keys(frontier), count_entity, impact);
 	return true;
+}
+
+typedef struct DenseImpact
+{
+	ImpactWalk *impact;
+	EntityQuestion *entities;
+	int64	   *affected;		/* of a level, by state */
+} DenseImpact;
+
+static void
+count_numbers(void *arg, int depth, int64 first_id, const uint32 *numbers, uint32 nnumbers)
+{
+	DenseImpact *dense = arg;
+	ImpactWalk *impact = dense->impact;
+	int			nstates = state_of(dense->entities->kinds.nkinds, false);
+
+	impact->depth = depth;
+	for (uint32 i = 0; i < nnumbers; i++)
+		dense->affected[entity_question_state(dense->entities, first_id + numbers[i])]++;
+	for (int state = 1; state < nstates; state++)
+		if (dense->affected[state] > 0)
+		{
+			KindCount  *count = kind_count(impact, dense->entities->kinds.names[state_kind(state)]);
+
+			count->affected += dense->affected[state];
+			count->active += state_active(state) ? dense->affected[state] : 0;
+			count->max_depth = depth;
+			dense->affected[state] = 0;
+		}
+}
+
+/* Memory knows the kinds of whole levels. */
+static bool
+count_in_memory(ImpactWalk *impact, const GraphWalk *walk)
+{
+	EdgeQuestion *edges = adjacency_memory(walk->adjacency);
+	DenseImpact dense = {impact, edges == NULL ? NULL : graph_cache_entities(edges)};
+	DenseWalk	numbers = {edges, walk->starts, walk->nstarts, walk->max_depth, count_numbers, &dense};
+	bool		done;
+
+	if (dense.entities == NULL)
+		return false;
+	dense.affected = palloc0(state_of(dense.entities->kinds.nkinds, false) * sizeof(int64));
+	done = dense_walk(&numbers);
+	if (!done)
+		impact->ncounts = impact->last = 0;
+	pfree(dense.affected);
+	return done;
 }
 
 /* Most affected first. */
@@ -128,7 +179,8 @@ assetreg_impact(PG_FUNCTION_ARGS)
 	walk.adjacency = adjacency_begin(EDGES_TO_DEPENDENTS);
 	impact.entities = entities_begin(false);
 	walk.starts = walk_starts(impact.entities, id, all_versions, &walk.nstarts);
-	graph_walk(&walk);
+	if (!count_in_memory(&impact, &walk))
+		graph_walk(&walk);
 	put_counts(&impact, fcinfo);
 	entities_end(impact.entities);
 	adjacency_end(walk.adjacency);

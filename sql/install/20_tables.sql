@@ -21,7 +21,7 @@ CREATE FUNCTION assetreg._relations() RETURNS text[]
 	AS $$ SELECT '{entity_kinds,asset_types,entities,assets,asset_hashes,asset_dependencies,version_ordinals,asset_verifications,verification_runs,verification_progress,
 		unresolved_references,asset_notes,asset_note_history,asset_ratings,asset_stats,asset_stat_changes,asset_search,asset_list,
 		events,event_sequencer,event_consumers,event_partitions,event_failures,dead_events,consumer_lag,
-		asset_updates,asset_update_history,open_updates,tracked_tables,tracked_links,wanted_assets,asset_outcomes,generation_records}'::text[] $$;
+		asset_updates,asset_update_history,open_updates,tracked_tables,tracked_links,wanted_assets,asset_outcomes,generation_records,graph_cache_status}'::text[] $$;
 COMMENT ON FUNCTION assetreg._relations() IS 'the relations that setup() makes';
 
 -- What setup() puts back and check_registry() looks for.
@@ -323,7 +323,7 @@ BEGIN
 	PERFORM assetreg._setup_kinds(), assetreg._setup_graph(), assetreg._setup_assets(), assetreg._setup_verification(),
 		assetreg._setup_references(), assetreg._setup_notes(), assetreg._setup_stats(), assetreg._setup_ratings(), assetreg._setup_search(),
 		assetreg._setup_events(), assetreg._setup_consumers(), assetreg._setup_updates(), assetreg._setup_tracking(),
-		assetreg._setup_coverage(), assetreg._setup_recommendations();
+		assetreg._setup_coverage(), assetreg._setup_recommendations(), assetreg._setup_memory();
 
 	IF obj_description('assetreg.assets'::regclass, 'pg_class') IS NULL THEN
 		PERFORM assetreg._comment_tables(), assetreg._comment_stats();

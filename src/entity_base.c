@@ -1,0 +1,340 @@
+/*
+ * entity_base.c
+ *		Kind and state of each entity in memory, true for every snapshot, and questions to them.
+ *
+ * As edge_base.c, of the other table: two bytes for each id, and for each page
+ * the ids whose rows it had.  A question reads the pages that may differ; what
+ * they had is none any more, unless the snapshot sees it there or elsewhere.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/snapmgr.h"
+
+#include "broken.h"
+#include "catalog.h"
+#include "entity_base.h"
+
+typedef struct BuiltEntity
+{
+	int64		id;
+	EntityState state;
+} BuiltEntity;
+
+typedef struct EntityBuild
+{
+	EntityBase *base;
+	TupleDesc	desc;
+	Size		limit;			/* bytes */
+	BuiltEntity *rows;
+	Size		nrows;
+	Size		size;
+	int64		min;
+	int64		max;
+	const char *refused;
+} EntityBuild;
+
+static bool
+entity_columns(Relation table, AttrNumber *columns)
+{
+	static const char *const names[] = {"id", "kind", "active"};
+	static const Oid types[] = {INT8OID, TEXTOID, BOOLOID};
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		columns[i] = catalog_attnum(table, names[i]);
+		if (TupleDescAttr(RelationGetDescr(table), columns[i] - 1)->atttypid != types[i])
+			return false;
+	}
+	return true;
+}
+
+/* The number of a kind, a new one if need be; -1 where there are too many. */
+static int
+kind_number(Kinds *kinds, struct varlena *kind)
+{
+	Size		size = VARSIZE_ANY_EXHDR(kind);
+
+	for (int i = -1; i < kinds->nkinds; i++)
+	{
+		int			n = i < 0 ? kinds->last : i;
+		struct varlena *known;
+
+		if (kinds->nkinds == 0)
+			break;
+		known = (struct varlena *) DatumGetPointer(kinds->names[n]);
+		if (VARSIZE_ANY_EXHDR(known) == size && memcmp(VARDATA_ANY(known), VARDATA_ANY(kind), size) == 0)
+			return kinds->last = n;
+	}
+	if (kinds->nkinds == MAX_KINDS)
+		return -1;
+	if (kinds->nkinds % 64 == 0)
+	{
+		Datum	   *names = palloc((kinds->nkinds + 64) * sizeof(Datum));
+
+		if (kinds->nkinds > 0)
+			memcpy(names, kinds->names, kinds->nkinds * sizeof(Datum));
+		kinds->names = names;
+	}
+	kinds->names[kinds->nkinds] = PointerGetDatum(memcpy(palloc(VARSIZE_ANY(kind)), kind, VARSIZE_ANY(kind)));
+	return kinds->last = kinds->nkinds++;
+}
+
+/* What a row says; the reason where it cannot be kept. */
+static const char *
+row_entity(HeapTuple tuple, TupleDesc desc, const AttrNumber *columns, Kinds *kinds, BuiltEntity *entity)
+{
+	bool		isnull[3];
+	Datum		values[3];
+	struct varlena *name;
+	int			kind;
+
+	for (int i = 0; i < 3; i++)
+		values[i] = heap_getattr(tuple, columns[i], desc, &isnull[i]);
+	if (isnull[0] || isnull[1] || isnull[2])
+		return "an entity has no id, kind or state";
+	name = (struct varlena *) DatumGetPointer(values[1]);
+	if (VARATT_IS_COMPRESSED(name) || VARATT_IS_EXTERNAL(name))
+		return "a kind is compressed";
+	kind = kind_number(kinds, name);
+	if (kind < 0)
+		return "there are too many kinds";
+	entity->id = DatumGetInt64(values[0]);
+	entity->state = state_of(kind, DatumGetBool(values[2]));
+	return NULL;
+}
+
+static void
+take_entity(void *arg, HeapTuple tuple)
+{
+	EntityBuild *build = arg;
+	BuiltEntity entity;
+
+	if (build->refused != NULL)
+		return;
+	build->refused = row_entity(tuple, build->desc, build->base->columns, &build->base->kinds, &entity);
+	if (build->refused != NULL)
+		return;
+	if (build->nrows == build->size)
+	{
+		if (build->size * sizeof(BuiltEntity) * 2 > build->limit || build->size > PG_UINT32_MAX / 4)
+		{
+			build->refused = "the entities take more than assetreg.graph_cache";
+			return;
+		}
+		build->size *= 2;
+		build->rows = repalloc_huge(build->rows, build->size * sizeof(BuiltEntity));
+	}
+	build->min = Min(build->min, entity.id);
+	build->max = Max(build->max, entity.id);
+	build->rows[build->nrows++] = entity;
+}
+
+static void
+take_pages(EntityBuild *build, Relation table)
+{
+	EntityBase *base = build->base;
+	BlockNumber nblocks = base->ledger.nblocks;
+	BufferAccessStrategy strategy = nblocks > NBuffers / 4 ? GetAccessStrategy(BAS_BULKREAD) : NULL;
+	Buffer		vmbuffer = InvalidBuffer;
+
+	for (BlockNumber block = 0; block < nblocks && build->refused == NULL; block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		base->page_rows[block] = build->nrows;
+		(void) ledger_take(&base->ledger, table, block, &vmbuffer, strategy, take_entity, build);
+	}
+	base->page_rows[nblocks] = build->nrows;
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
+	if (strategy != NULL)
+		FreeAccessStrategy(strategy);
+	if (build->refused == NULL && nblocks - base->ledger.ntaken > ledger_max_dirty(nblocks))
+		build->refused = "too many pages of the entities are not all-visible";
+}
+
+static void
+number_entities(EntityBuild *build)
+{
+	EntityBase *base = build->base;
+
+	base->first_id = build->min;
+	base->nids = build->nrows > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
+	base->nrows = build->nrows;
+	base->states = palloc_extended(Max(base->nids, 1) * sizeof(EntityState), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	base->rows = palloc_extended(Max(base->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < base->nrows; i++)
+	{
+		uint32		number = (uint64) build->rows[i].id - (uint64) base->first_id;
+
+		if (i % (64 * 1024) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (base->states[number] != 0)
+			build->refused = "an id is not unique";
+		base->states[number] = build->rows[i].state;
+		base->rows[i] = number;
+	}
+	pfree(build->rows);
+}
+
+/*
+ * Builds a base of the table of entities; the same rules as for
+ * edge_base_build().
+ */
+EntityBase *
+entity_base_build(Relation table, Size limit, const char **refused)
+{
+	EntityBase *base = palloc0(sizeof(EntityBase));
+	EntityBuild build = {.base = base, .desc = RelationGetDescr(table), .limit = limit, .size = 1024,
+	.min = PG_INT64_MAX, .max = PG_INT64_MIN};
+
+	if (!entity_columns(table, base->columns))
+	{
+		*refused = "the entities' columns are of other types";
+		return NULL;
+	}
+	ledger_begin(&base->ledger, table);
+	base->page_rows = palloc_extended((base->ledger.nblocks + (Size) 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	build.rows = palloc(build.size * sizeof(BuiltEntity));
+	take_pages(&build, table);
+	if (build.refused == NULL && build.nrows > 0
+		&& (uint64) build.max - (uint64) build.min >= Min(limit / sizeof(EntityState), PG_UINT32_MAX / 2))
+		build.refused = "the ids lie too far apart";
+	if (build.refused == NULL)
+		number_entities(&build);
+	*refused = build.refused;
+	return build.refused == NULL ? base : NULL;
+}
+
+static void
+add_changed(EntityQuestion *question, int64 id, EntityState state)
+{
+	if (question->nchanged == question->size)
+	{
+		question->size = Max(256, question->size * 2);
+		question->changed = question->changed == NULL ? palloc(question->size * sizeof(ChangedEntity))
+			: repalloc_huge(question->changed, question->size * sizeof(ChangedEntity));
+	}
+	question->changed[question->nchanged++] = (ChangedEntity) {id, state};
+}
+
+typedef struct PageRead
+{
+	EntityQuestion *question;
+	TupleDesc	desc;
+} PageRead;
+
+static void
+seen_entity(void *arg, HeapTuple tuple)
+{
+	PageRead   *read = arg;
+	EntityQuestion *question = read->question;
+	BuiltEntity entity;
+
+	if (question->refused == NULL)
+		question->refused = row_entity(tuple, read->desc, question->base->columns, &question->kinds, &entity);
+	if (question->refused == NULL)
+		add_changed(question, entity.id, entity.state);
+}
+
+/* What a page had and has: the latter first. */
+#define ST_SORT sort_changed
+#define ST_ELEMENT_TYPE ChangedEntity
+#define ST_COMPARE(a, b) ((a)->id != (b)->id ? ((a)->id < (b)->id ? -1 : 1) : ((a)->state < (b)->state) - ((a)->state > (b)->state))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+static void
+read_dirty_pages(EntityQuestion *question, Relation table, BlockNumber nblocks)
+{
+	const EntityBase *base = question->base;
+	PageRead	read = {question, RelationGetDescr(table)};
+	Snapshot	snapshot = GetActiveSnapshot();
+	uint32		n = 0;
+
+	for (uint32 i = 0; i < question->dirty.nblocks; i++)
+	{
+		BlockNumber block = question->dirty.blocks[i];
+
+		if (block < nblocks)
+			ledger_read(table, block, snapshot, seen_entity, &read);
+		if (block < base->ledger.nblocks && !BROKEN(NETTING))
+			for (uint32 row = base->page_rows[block]; row < base->page_rows[block + 1]; row++)
+				add_changed(question, base->first_id + base->rows[row], 0);
+	}
+	if (question->nchanged == 0)
+		return;
+	memset(&question->filter, 0, sizeof(IdFilter));
+	sort_changed(question->changed, question->nchanged);
+	for (uint32 i = 0; i < question->nchanged; i++)
+	{
+		const ChangedEntity *changed = &question->changed[i];
+
+		if (n > 0 && question->changed[n - 1].id == changed->id)
+		{
+			if (changed->state != 0)
+				question->refused = "an id is not unique";
+			continue;
+		}
+		id_filter_add(&question->filter, changed->id);
+		question->changed[n++] = *changed;
+	}
+	question->nchanged = n;
+}
+
+/*
+ * Makes a question of a base, for the active snapshot, in the current memory
+ * context; NULL and the reason where it cannot answer, and then the base is of
+ * no use any more.
+ */
+EntityQuestion *
+entity_base_ask(EntityBase *base, Relation table, const char **refused)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(table);
+	EntityQuestion *question = palloc(sizeof(EntityQuestion));
+	AttrNumber	columns[3];
+
+	memset(question, 0, offsetof(EntityQuestion, filter));
+	question->base = base;
+	/* a copy, as more may come */
+	for (int i = 0; i < base->kinds.nkinds; i++)
+		(void) kind_number(&question->kinds, (struct varlena *) DatumGetPointer(base->kinds.names[i]));
+	if (!entity_columns(table, columns) || memcmp(columns, base->columns, sizeof(columns)) != 0
+		|| ledger_check(&base->ledger, table, nblocks, true, &question->dirty) != LEDGER_CHECKED)
+	{
+		*refused = "the entities have been changed too much";
+		return NULL;
+	}
+	if (question->dirty.nblocks > 0)
+		read_dirty_pages(question, table, nblocks);
+	*refused = question->refused;
+	return question->refused == NULL ? question : NULL;
+}
+
+/*
+ * The state of an entity that may have changed.
+ */
+EntityState
+entity_question_changed(const EntityQuestion *question, int64 id)
+{
+	uint64		number = (uint64) id - (uint64) question->base->first_id;
+	uint32		low = 0;
+	uint32		high = question->nchanged;
+
+	while (low < high)
+	{
+		uint32		middle = low + (high - low) / 2;
+
+		if (question->changed[middle].id < id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < question->nchanged && question->changed[low].id == id)
+		return question->changed[low].state;
+	return number < question->base->nids ? question->base->states[number] : 0;
+}

@@ -1,0 +1,71 @@
+/*
+ * entity_base.h
+ *		Kind and state of each entity in memory, true for every snapshot, and questions to them.
+ */
+#ifndef ASSETREG_ENTITY_BASE_H
+#define ASSETREG_ENTITY_BASE_H
+
+#include "edge_base.h"
+
+/* Twice the number of the kind, and one more if active, and one more: 0 is no entity. */
+typedef uint16 EntityState;
+
+#define MAX_KINDS 32000
+#define state_of(kind, active) ((EntityState) ((kind) * 2 + ((active) ? 1 : 0) + 1))
+#define state_kind(state) (((state) - 1) / 2)
+#define state_active(state) (((state) - 1) % 2 != 0)
+
+typedef struct Kinds
+{
+	Datum	   *names;			/* text, not extended but by a short header */
+	int			nkinds;
+	int			last;			/* neighbours are often of one kind */
+} Kinds;
+
+typedef struct EntityBase
+{
+	PageLedger	ledger;
+	AttrNumber	columns[3];		/* id, kind, active */
+	Kinds		kinds;
+	int64		first_id;
+	uint32		nids;			/* from the first to the last */
+	EntityState *states;		/* by id less the first */
+	uint32		nrows;
+	uint32	   *page_rows;		/* where each page's rows begin; one more than there are pages */
+	uint32	   *rows;			/* ids less the first, in the table's order */
+} EntityBase;
+
+typedef struct ChangedEntity
+{
+	int64		id;
+	EntityState state;
+} ChangedEntity;
+
+/* The base and what a snapshot sees otherwise. */
+typedef struct EntityQuestion
+{
+	const EntityBase *base;
+	DirtyPages	dirty;
+	Kinds		kinds;			/* the base's, and those that came since */
+	ChangedEntity *changed;		/* sorted */
+	uint32		nchanged;
+	uint32		size;
+	const char *refused;
+	IdFilter	filter;			/* of the changed ones */
+} EntityQuestion;
+
+extern EntityBase *entity_base_build(Relation table, Size limit, const char **refused);
+extern EntityQuestion *entity_base_ask(EntityBase *base, Relation table, const char **refused);
+extern EntityState entity_question_changed(const EntityQuestion *question, int64 id);
+
+static inline EntityState
+entity_question_state(const EntityQuestion *question, int64 id)
+{
+	uint64		number = (uint64) id - (uint64) question->base->first_id;
+
+	if (question->nchanged > 0 && id_filter_has(&question->filter, id))
+		return entity_question_changed(question, id);
+	return number < question->base->nids ? question->base->states[number] : 0;
+}
+
+#endif							/* ASSETREG_ENTITY_BASE_H */

@@ -1,0 +1,427 @@
+/*
+ * graph_cache.c
+ *		The graph in this connection's memory: when it is built, used and given up.
+ *
+ * A base (edge_base.c) is built when walks by the index have taken as much work
+ * as building it will, so a connection that asks little never builds, and one
+ * that asks much never works more than about twice what it had to.  In the same
+ * way it is built anew when pages that another base would have, have been read
+ * again and again.
+ *
+ * Every walk makes a question of it, for its own snapshot; the base stays as
+ * long as one is open.  An error ends questions by their memory context, and a
+ * base that is being built with it.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "assetreg.h"
+#include "broken.h"
+#include "catalog.h"
+#include "graph_cache.h"
+
+PG_FUNCTION_INFO_V1(assetreg_graph_cache_status);
+
+/* An edge that a walk by the index reads takes about as long as one that a build reads. */
+#define EDGES_A_PAGE 64
+/* Looking whether a page was changed takes about as long as reading so many edges. */
+#define EDGES_A_LOOK 2
+
+#define AUTO_LIMIT (256 * 1024)	/* kB */
+
+char	   *assetreg_graph_cache = NULL;
+
+typedef struct CachedBase
+{
+	MemoryContext context;		/* holds this struct, too */
+	EdgeBase   *base;
+	TimestampTz built_at;
+	int			nquestions;		/* open now */
+	bool		given_up;		/* to be freed with the last of them */
+	Size		reread;			/* pages that another base would have, so far */
+
+	/* of the entities, once they have been asked about */
+	MemoryContext entities_context;
+	EntityBase *entities;		/* or NULL */
+	Size		entities_reread;
+} CachedBase;
+
+typedef struct Question
+{
+	EdgeQuestion edges;
+	MemoryContext context;		/* holds this struct, too */
+	CachedBase *cached;
+	MemoryContextCallback ended;
+} Question;
+
+static CachedBase *cache = NULL;
+static Size work = 0;			/* of walks by the index, in edges, since a base was built or refused */
+static Size entity_work = 0;	/* the same of entities, in rows */
+static int	limit_kb = AUTO_LIMIT;
+static const char *refused = NULL;	/* why the last walk was not answered from here */
+static uint32 last_dirty = 0;
+static int64 nbuilds = 0;
+static int64 nwalks = 0;
+
+static bool
+check_graph_cache(char **newval, void **extra, GucSource source)
+{
+	int		   *limit = malloc(sizeof(int));
+	const char *hint = NULL;
+
+	if (limit == NULL)
+		return false;
+	if (pg_strcasecmp(*newval, "auto") == 0)
+		*limit = AUTO_LIMIT;
+	else if (pg_strcasecmp(*newval, "off") == 0)
+		*limit = 0;
+	else if (!parse_int(*newval, limit, GUC_UNIT_KB, &hint) || *limit < 0)
+	{
+		GUC_check_errdetail("\"%s\" is not \"off\", \"auto\" or a size such as \"1GB\".", *newval);
+		if (hint != NULL)
+			GUC_check_errhint("%s", _(hint));
+		free(limit);
+		return false;
+	}
+	*extra = limit;
+	return true;
+}
+
+static void
+assign_graph_cache(const char *newval, void *extra)
+{
+	limit_kb = *(int *) extra;
+}
+
+void
+graph_cache_init(void)
+{
+	DefineCustomStringVariable("assetreg.graph_cache",
+							   "How much memory a connection may use to keep the dependency graph.",
+							   "off, auto (256MB) or a size; a larger graph is walked by its index.",
+							   &assetreg_graph_cache, "auto",
+							   PGC_USERSET, 0, check_graph_cache, assign_graph_cache, NULL);
+}
+
+/*
+ * Counts what a walk by the index has read.
+ */
+void
+graph_cache_add_work(Size edges)
+{
+	work += edges;
+}
+
+static void
+give_up(CachedBase *cached)
+{
+	if (cache == cached)
+		cache = NULL;
+	cached->given_up = true;
+	if (cached->nquestions == 0)
+		MemoryContextDelete(cached->context);
+}
+
+static EdgeQuestion *
+refuse(const char *why)
+{
+	refused = why;
+	ereport(DEBUG1, (errmsg_internal("dependency walk does not use memory: %s", why)));
+	return NULL;
+}
+
+/* Has enough been spent elsewhere to spend so much here? */
+static bool
+pays(Size price)
+{
+	return assetreg_graph_source == GRAPH_SOURCE_MEMORY || work >= price;
+}
+
+static Size
+memory_left(MemoryContext context)
+{
+	Size		used = MemoryContextMemAllocated(context, true);
+	Size		limit = (Size) limit_kb * 1024;
+
+	return used < limit ? limit - used : 0;
+}
+
+/* Builds a base; if that fails, the context goes with its parent. */
+static CachedBase *
+build(Relation table, const char **why)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	CachedBase *cached = palloc0(sizeof(CachedBase));
+
+	cached->context = context;
+	cached->built_at = GetCurrentTimestamp();
+	cached->base = edge_base_build(table, memory_left(context), why);
+	MemoryContextSwitchTo(caller);
+	if (cached->base == NULL)
+	{
+		MemoryContextDelete(context);
+		return NULL;
+	}
+	MemoryContextSetParent(context, TopMemoryContext);
+	nbuilds++;
+	ereport(DEBUG1,
+			(errmsg_internal("dependency graph of %u edges taken into memory: %zu kB",
+							 cached->base->nedges, MemoryContextMemAllocated(context, true) / 1024)));
+	return cached;
+}
+
+static void
+question_ended(void *arg)
+{
+	CachedBase *cached = ((Question *) arg)->cached;
+
+	if (--cached->nquestions == 0 && cached->given_up)
+		MemoryContextDelete(cached->context);
+}
+
+/* A question of the base, open until its memory context is gone. */
+static Question *
+open_question(CachedBase *cached)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph question",
+												  ALLOCSET_DEFAULT_SIZES);
+	Question   *question = MemoryContextAlloc(context, sizeof(Question));
+
+	memset(question, 0, offsetof(Question, edges) + offsetof(EdgeQuestion, filter));
+	question->edges.null_found = false;
+	question->context = context;
+	question->cached = cached;
+	question->ended.func = question_ended;
+	question->ended.arg = question;
+	cached->nquestions++;
+	MemoryContextRegisterResetCallback(context, &question->ended);
+	return question;
+}
+
+/* Weighs what re-reading has cost against another base. */
+static void
+count_rereading(CachedBase *cached, const DirtyPages *dirty)
+{
+	last_dirty = dirty->nblocks;
+	cached->reread += dirty->nfoldable;
+	if (cached->reread > cached->base->ledger.nblocks)
+		give_up(cached);
+}
+
+static EdgeQuestion *
+ask(CachedBase *cached, Relation table, EdgeDirection direction)
+{
+	Question   *question = open_question(cached);
+	MemoryContext caller = MemoryContextSwitchTo(question->context);
+	bool		may_look = pays((Size) cached->base->ledger.nblocks * EDGES_A_LOOK);
+	LedgerAnswer answer = edge_base_ask(cached->base, table, direction, may_look, &question->edges);
+	const char *why = NULL;
+
+	MemoryContextSwitchTo(caller);
+	if (answer == LEDGER_OTHER_FILE)
+		why = "the table has been rewritten";
+	else if (answer == LEDGER_MOVED)
+		why = "the table has been vacuumed, and looking at its pages does not pay yet";
+	else if (answer == LEDGER_TOO_DIRTY)
+		why = "too many pages have been changed";
+	else if (question->edges.null_found)
+		why = "an edge has no end";
+	if (why == NULL)
+	{
+		if (may_look && assetreg_graph_source != GRAPH_SOURCE_MEMORY)
+			work = 0;
+		refused = NULL;
+		nwalks++;
+		count_rereading(cached, &question->edges.dirty);
+		ereport(DEBUG1,
+				(errmsg_internal("dependency walk uses memory: %u edges, %u of %u pages read again",
+								 cached->base->nedges, question->edges.dirty.nblocks, cached->base->ledger.nblocks)));
+		return &question->edges;
+	}
+	if (answer == LEDGER_OTHER_FILE || answer == LEDGER_TOO_DIRTY)
+		give_up(cached);
+	MemoryContextDelete(question->context);
+	return refuse(why);
+}
+
+static EdgeQuestion *
+ask_table(Relation table, EdgeDirection direction)
+{
+	const char *why;
+
+	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
+		return refuse("the table's pages may not be read by this statement");
+	/* the rules hold there as well, but no test has shown it yet */
+	if (RecoveryInProgress() || GetActiveSnapshot()->takenDuringRecovery)
+		return refuse("the server is, or was for this snapshot, a standby");
+	if (cache != NULL && MemoryContextMemAllocated(cache->context, true) > (Size) limit_kb * 1024)
+		give_up(cache);
+	if (cache != NULL && !RelFileLocatorEquals(cache->base->ledger.file, table->rd_locator) && !BROKEN(FILE))
+		give_up(cache);
+	if (cache == NULL)
+	{
+		if (!pays((Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE))
+			return refuse("building it does not pay yet");
+		work = 0;
+		if ((cache = build(table, &why)) == NULL)
+			return refuse(why);
+	}
+	if (!edge_base_index(cache->base, direction, memory_left(cache->context)))
+		return refuse("the graph is larger than assetreg.graph_cache");
+	return ask(cache, table, direction);
+}
+
+/*
+ * Makes a question of the edges for the active snapshot, in the current memory
+ * context; NULL where memory may not answer or does not pay.
+ */
+EdgeQuestion *
+graph_cache_edges(EdgeDirection direction)
+{
+	Relation	table;
+	EdgeQuestion *question;
+
+	if (limit_kb == 0)
+	{
+		if (cache != NULL)
+			give_up(cache);
+		return refuse("assetreg.graph_cache is off");
+	}
+	if (assetreg_graph_source != GRAPH_SOURCE_AUTO && assetreg_graph_source != GRAPH_SOURCE_MEMORY)
+		return refuse("assetreg.graph_source says so");
+	table = catalog_open("asset_dependencies");
+	question = ask_table(table, direction);
+	table_close(table, NoLock);
+	return question;
+}
+
+/*
+ * Counts an entity that was read by the index for its kind.
+ */
+void
+graph_cache_add_entity(void)
+{
+	entity_work++;
+}
+
+/* Builds the part of the entities; if that fails, the context goes with its parent. */
+static bool
+build_entities(CachedBase *cached, Relation table, const char **why)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph entities", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+
+	entity_work = 0;
+	cached->entities = entity_base_build(table, memory_left(cached->context), why);
+	MemoryContextSwitchTo(caller);
+	if (cached->entities == NULL)
+	{
+		MemoryContextDelete(context);
+		return false;
+	}
+	MemoryContextSetParent(context, cached->context);
+	cached->entities_context = context;
+	cached->entities_reread = 0;
+	return true;
+}
+
+static void
+give_up_entities(CachedBase *cached)
+{
+	cached->entities = NULL;
+	MemoryContextDelete(cached->entities_context);
+}
+
+static EntityQuestion *
+ask_entities(CachedBase *cached, Relation table, const char **why)
+{
+	EntityQuestion *question;
+
+	*why = "the entities' pages may not be read by this statement";
+	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
+		return NULL;
+	/* nobody else reads what is given up here */
+	if (cached->entities != NULL && cached->nquestions == 1
+		&& (cached->entities_reread > cached->entities->ledger.nblocks
+			|| (!RelFileLocatorEquals(cached->entities->ledger.file, table->rd_locator) && !BROKEN(FILE))))
+		give_up_entities(cached);
+	if (cached->entities == NULL)
+	{
+		*why = "building the entities does not pay yet";
+		if (assetreg_graph_source != GRAPH_SOURCE_MEMORY
+			&& entity_work < (Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE)
+			return NULL;
+		if (!build_entities(cached, table, why))
+			return NULL;
+	}
+	question = entity_base_ask(cached->entities, table, why);
+	if (question != NULL)
+		cached->entities_reread += question->dirty.nfoldable;
+	else if (cached->nquestions == 1)
+		give_up_entities(cached);
+	return question;
+}
+
+/*
+ * A question of the entities for the same snapshot, beside one of the edges,
+ * with which it ends; NULL where memory may not answer or does not pay.
+ */
+EntityQuestion *
+graph_cache_entities(EdgeQuestion *question)
+{
+	Relation	table = catalog_open("entities");
+	MemoryContext caller = MemoryContextSwitchTo(((Question *) question)->context);
+	const char *why;
+	EntityQuestion *entities = ask_entities(((Question *) question)->cached, table, &why);
+
+	MemoryContextSwitchTo(caller);
+	table_close(table, NoLock);
+	if (entities == NULL)
+		ereport(DEBUG1, (errmsg_internal("kinds are not read from memory: %s", why)));
+	return entities;
+}
+
+/*
+ * assetreg._graph_cache_status(): what the view of the same name shows.
+ */
+Datum
+assetreg_graph_cache_status(PG_FUNCTION_ARGS)
+{
+	TupleDesc	desc;
+	Datum		values[9] = {0};
+	bool		nulls[9] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	values[0] = BoolGetDatum(nwalks > 0 && refused == NULL);
+	values[1] = Int64GetDatum(cache == NULL ? 0 : (int64) MemoryContextMemAllocated(cache->context, true));
+	values[2] = Int64GetDatum(cache == NULL ? 0 : cache->base->nedges);
+	values[3] = Int64GetDatum(cache == NULL ? 0 : cache->base->ledger.nblocks);
+	values[4] = Int64GetDatum(cache == NULL ? 0 : last_dirty);
+	values[5] = TimestampTzGetDatum(cache == NULL ? 0 : cache->built_at);
+	nulls[5] = cache == NULL;
+	values[6] = Int64GetDatum(nbuilds);
+	values[7] = Int64GetDatum(nwalks);
+	values[8] = refused == NULL ? (Datum) 0 : CStringGetTextDatum(refused);
+	nulls[8] = refused == NULL;
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+void
+graph_cache_done(EdgeQuestion *question)
+{
+	MemoryContextDelete(((Question *) question)->context);
+}

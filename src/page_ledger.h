@@ -1,0 +1,54 @@
+/*
+ * page_ledger.h
+ *		Which pages of a table still hold what was once copied from them.
+ */
+#ifndef ASSETREG_PAGE_LEDGER_H
+#define ASSETREG_PAGE_LEDGER_H
+
+#include "access/htup.h"
+#include "access/xlogdefs.h"
+#include "storage/block.h"
+#include "utils/rel.h"
+#include "utils/snapshot.h"
+
+#include "compat.h"
+
+typedef struct PageLedger
+{
+	RelFileLocator file;		/* a rewritten table is another */
+	BlockNumber nblocks;		/* the copy's pages are among these */
+	BlockNumber ntaken;
+	XLogRecPtr *page_lsns;		/* of each page when it was taken */
+	int			nmaps;			/* pages of the visibility map */
+	XLogRecPtr *map_lsns;
+	uint8	   *image;			/* as the map has it, all-visible bits alone: the pages that are taken */
+} PageLedger;
+
+/* Where the copy may not be right. */
+typedef struct DirtyPages
+{
+	BlockNumber *blocks;
+	uint32		nblocks;
+	uint32		nfoldable;		/* all-visible now, so another copy would have them */
+} DirtyPages;
+
+typedef enum LedgerAnswer
+{
+	LEDGER_CHECKED,
+	LEDGER_OTHER_FILE,
+	LEDGER_MOVED,				/* all pages have to be looked at, and that was not allowed */
+	LEDGER_TOO_DIRTY
+} LedgerAnswer;
+
+/* Gets a row while its page is locked. */
+typedef void (*PageRowSink) (void *arg, HeapTuple tuple);
+
+extern void ledger_begin(PageLedger *ledger, Relation table);
+extern bool ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuffer,
+						BufferAccessStrategy strategy, PageRowSink sink, void *arg);
+extern LedgerAnswer ledger_check(PageLedger *ledger, Relation table, BlockNumber nblocks, bool may_look,
+								 DirtyPages *dirty);
+extern void ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg);
+extern uint32 ledger_max_dirty(BlockNumber nblocks);
+
+#endif							/* ASSETREG_PAGE_LEDGER_H */
