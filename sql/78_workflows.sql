@@ -110,7 +110,8 @@ FROM documents;
 INSERT INTO assetreg.assets (id, type, name, version, file_path, file_size, sha256) VALUES
 	(1, 'lora', 'ink', '1', '/m/loras/ink.safetensors', 1, repeat('1', 64)), (2, 'model', 'ink', '1', '/m/checkpoints/ink.safetensors', 1, repeat('2', 64)),
 	(3, 'model', 'deep', '1', '/m/checkpoints/xl/deep.ckpt', 1, repeat('3', 64)), (4, 'model', 'deep2', '1', '/m/checkpoints/sd/deep.ckpt', 1, repeat('4', 64)),
-	(5, 'model', 'renamed', '1', '/m/vae/other.pt', 1, 'abcd' || repeat('5', 60)), (6, 'lora', 'grain.safetensors', '1', NULL, NULL, NULL), (7, 'lora', 'grain.safetensors', '2', NULL, NULL, NULL);
+	(5, 'model', 'renamed', '1', '/m/vae/other.pt', 1, 'abcd' || repeat('5', 60)), (6, 'lora', 'grain.safetensors', '1', NULL, NULL, NULL), (7, 'lora', 'grain.safetensors', '2', NULL, NULL, NULL),
+	(8, 'lora', 'by name', '1', '/m/loras/by-name-v1.safetensors', 1, repeat('8', 64));
 INSERT INTO assetreg.assets (id, type, name, version, provides) VALUES (11, 'custom_node', 'rgthree-comfy', '1.0', '{}'), (12, 'custom_node', 'rgthree-comfy', '1.10', '{}'), (13, 'custom_node', 'rgthree-comfy', '1.2', '{}'),
 	(14, 'custom_node', 'VHS', '1', '{VHS_Load}'), (15, 'custom_node', 'ipa', '1', '{IPAdapter,Shared}'), (16, 'custom_node', 'ipb', '1', '{Shared}');
 UPDATE assetreg.assets SET status = 'deprecated' WHERE id = 12;
@@ -121,7 +122,7 @@ SELECT * FROM assetreg.ingest_workflow('workflow', 'w', '{"nodes": [
 	{"id": 3, "type": "CheckpointLoaderSimple", "widgets_values": ["xl\\deep.ckpt"]}, {"id": 4, "type": "CheckpointLoaderSimple", "widgets_values": ["deep.ckpt"]},
 	{"id": 5, "type": "CheckpointLoaderSimple", "widgets_values": ["elsewhere/other.pt"], "mode": 4},
 	{"id": 6, "type": "VAELoader", "widgets_values": ["wrong.pt"], "properties": {"models": [{"name": "wrong.pt", "hash": "ABCD555555", "hash_type": "AutoV2"}]}},
-	{"id": 7, "type": "CLIPTextEncode", "widgets_values": ["<lora:grain:1> <lora:missing:1>"]},
+	{"id": 7, "type": "CLIPTextEncode", "widgets_values": ["<lora:grain:1> <lora:missing:1> <lora:by name:1> <lora:named later:1>"]},
 	{"id": 8, "type": "Any Switch", "properties": {"cnr_id": "rgthree-comfy", "ver": "1.0"}}, {"id": 9, "type": "Fast Muter", "properties": {"cnr_id": "rgthree-comfy", "ver": "1.0"}, "mode": 2},
 	{"id": 10, "type": "Seed", "properties": {"cnr_id": "rgthree-comfy", "ver": "0f3a"}}, {"id": 11, "type": "VHS_Load", "properties": {"aux_id": "Kosinkadink/VHS"}},
 	{"id": 12, "type": "IPAdapter"}, {"id": 13, "type": "Shared"}, {"id": 14, "type": "Nobody"}, {"id": 15, "type": "IPAdapter"}]}', 'A workflow') ;
@@ -136,9 +137,9 @@ SELECT count(*) FROM assetreg.ingest_workflow('workflow', 'v', '{"nodes": [{"id"
 INSERT INTO assetreg.assets (id, type, name, version, file_path, file_size, sha256) VALUES (21, 'lora', 'missing', '1', '/m/loras/missing.safetensors', 1, repeat('6', 64)), (22, 'model', 'soon', '1', '/m/unet/soon.gguf', 1, repeat('7', 64));
 INSERT INTO assetreg.assets (id, type, name, version, provides) VALUES (23, 'custom_node', 'newpack', '4', '{}'), (24, 'custom_node', 'somebody', '4', '{}');
 UPDATE assetreg.assets SET provides = '{Nobody}' WHERE id = 24;
-INSERT INTO assetreg.assets (id, type, name, version) VALUES (25, 'model', 'hashed', '1');
+INSERT INTO assetreg.assets (id, type, name, version) VALUES (25, 'model', 'hashed', '1'), (26, 'lora', 'named later', '1');
 INSERT INTO assetreg.asset_hashes VALUES (25, 'autov3', '0123456789ab', 'measured');
-SELECT * FROM edges WHERE asset ~ 'missing|soon|newpack|somebody|hashed' ORDER BY asset;
+SELECT * FROM edges WHERE asset ~ 'missing|soon|newpack|somebody|hashed|named' ORDER BY asset;
 SELECT * FROM waiting ORDER BY reference;
 SELECT * FROM assetreg.check_registry();
 -- Of two that it may mean one goes.

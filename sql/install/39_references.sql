@@ -197,8 +197,7 @@ BEGIN
 		SELECT array_agg(DISTINCT u.reference) INTO named
 		FROM assetreg.assets a
 			 CROSS JOIN LATERAL (SELECT u.reference FROM assetreg.unresolved_references u
-								 WHERE u.names && (ARRAY[CASE WHEN a.type = 'custom_node' THEN a.type || '/' || a.name
-															  ELSE 'file:' || assetreg._file_stem(coalesce(a.file_path, a.name)) END,
+								 WHERE u.names && (ARRAY[a.type || '/' || a.name, 'file:' || assetreg._file_stem(coalesce(a.file_path, a.name)),
 														 'sha256:' || a.sha256, 'autov2:' || left(a.sha256, 10)]
 												   || ARRAY(SELECT 'class:' || p FROM unnest(a.provides) p)) COLLATE "default"
 								   AND u.names <> '{}' OFFSET 0) u

@@ -38,7 +38,9 @@ CREATE FUNCTION assetreg._reference_names(type text, reference text, hash text, 
 								 (4, 'custom_node/' || regexp_replace(regexp_replace($2, '@[^@/]*$', ''), '^.*/', ''))) v (nr, name)
 					WHERE $1 = 'custom_node' AND $2 LIKE 'custom_node/%'
 				UNION ALL SELECT 5, 'class:' || c FROM unnest($4) c WHERE $1 = 'custom_node'
-				UNION ALL SELECT 6, 'file:' || assetreg._file_stem($2) WHERE $1 <> 'custom_node') v (nr, name)
+				UNION ALL SELECT 6, 'file:' || assetreg._file_stem($2) WHERE $1 <> 'custom_node'
+				-- a prompt names a LoRA, not its file
+				UNION ALL SELECT 7, 'lora/' || $2 WHERE $1 = 'lora' AND assetreg._file_stem($2) = regexp_replace($2, '^.*/', '')) v (nr, name)
 		  WHERE v.name IS NOT NULL
 		  ORDER BY v.name, v.nr) n
 	$$;
@@ -109,9 +111,10 @@ BEGIN
 			FROM assetreg.assets a WHERE a.provides @> ARRAY[substr(known_as, 7) COLLATE "default"] AND a.provides <> '{}' AND a.type = 'custom_node';
 		ELSIF known_as LIKE 'file:%' THEN
 			found_ids := assetreg._newest_versions(assetreg._assets_of_file($2, $1));
-		ELSIF known_as LIKE 'custom_node/%' AND known_as !~ '@[^@/]*$' THEN
+		ELSIF known_as LIKE '%/%' AND known_as !~ '@[^@/]*$' THEN
 			SELECT assetreg._newest_versions(array_agg(a.id)) INTO found_ids
-			FROM assetreg.assets a WHERE a.type = 'custom_node' AND a.name = substr(known_as, 13) COLLATE "default";
+			FROM assetreg.assets a
+			WHERE a.type = split_part(known_as, '/', 1) AND a.name = substr(known_as, strpos(known_as, '/') + 1) COLLATE "default";
 		ELSE
 			SELECT array_agg(a.id) INTO found_ids
 			FROM assetreg.assets a WHERE a.id = ANY (assetreg._candidates(known_as)) AND a.status <> 'removed';
