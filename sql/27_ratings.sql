@@ -192,9 +192,7 @@ SELECT asset_id, rater, stars FROM assetreg.asset_ratings ORDER BY 1, 2;
 SELECT e.code, e.message FROM (VALUES (1, 'TRUNCATE assetreg.asset_ratings'), (2, 'UPDATE assetreg.asset_stats SET prior = 5'), (3, 'DELETE FROM assetreg.asset_stat_changes'),
 	(4, 'INSERT INTO assetreg.asset_stat_changes (transaction, what) VALUES (1, ''everything'')'), (5, 'SELECT assetreg._recount_stats()')) s (n, statement), error(s.statement) e ORDER BY s.n;
 SELECT assetreg.unrate_asset(2);
-COPY assetreg.asset_ratings (asset_id, stars) FROM STDIN;
-2	5
-\.
+\copy assetreg.asset_ratings (asset_id, stars) FROM /dev/null
 SET SESSION AUTHORIZATION regress_assetreg_reads;
 SELECT count(*) FROM assetreg.asset_ratings;
 SELECT e.code, e.message FROM (VALUES (1, 'SELECT assetreg.rate_asset(1, 1)'), (2, 'SELECT assetreg.unrate_asset(1)'), (3, 'INSERT INTO assetreg.asset_ratings (asset_id, stars) VALUES (2, 1)')) s (n, statement),

@@ -1,16 +1,16 @@
 /*
  * edge_base.c
- *		A copy of the edges in memory, true for every snapshot, and questions to it.
+ *		A copy of the edges in memory, true for every snapshot.
  *
- * The base has the edges of the table's all-visible pages twice: in the order
- * of the table, so that it is known what each page gave, and by entity, for
- * walks (compressed sparse rows, for each direction that was asked for).  Ids
- * are numbered by their distance from the smallest: one sequence gives them
- * out, so that few are missing.
+ * The base has the edges of the table's all-visible pages in the order of the
+ * table, packed, so that it is known what each page gave, and by entity, for
+ * walks: compressed sparse rows, for each direction.  Ids are numbered by their
+ * distance from the smallest: one sequence gives them out, so that few are
+ * missing.
  *
- * A question reads the pages that may differ from the base (page_ledger.c)
- * under its snapshot, and nets them with what the base took from them: what is
- * left are a few edges that are gone and a few that were added.
+ * All of it lies in one image, which never changes and may be shared by
+ * connections (base_image.c).  What a connection learns of it later, which
+ * pages still are as they were, it keeps beside.
  */
 #include "postgres.h"
 
@@ -20,14 +20,9 @@
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
-#include "broken.h"
 #include "catalog.h"
 #include "edge_base.h"
-
-/* At most so many neighbours are given to a sink at once. */
-#define NEIGHBOURS_AT_ONCE 1024
 
 /* So many edges are dealt with before a cancelled statement ends. */
 #define EDGES_AT_ONCE (64 * 1024)
@@ -35,19 +30,32 @@
 /* So many entities may be new before walks through their edges slow down. */
 #define NUMBERS_TO_COME (64 * 1024)
 
-typedef struct WideEdge
+/* Where the parts of an image lie, as distances from its beginning. */
+typedef struct EdgeImage
 {
-	int64		dependency;
-	int64		dependent;
-} WideEdge;
+	BaseImage	image;
+	AttrNumber	dependency;
+	AttrNumber	dependent;
+	int64		first_id;
+	uint32		nids;
+	uint32		nedges;
+	Size		ledger;
+	Size		page_bytes;
+	Size		packed;
+	Size		offsets[2];		/* by direction */
+	Size		neighbours[2];
+} EdgeImage;
 
 typedef struct EdgeBuild
 {
 	TupleDesc	desc;
 	AttrNumber	dependency;
 	AttrNumber	dependent;
+	PageLedger	ledger;
 	Size		limit;			/* bytes */
-	WideEdge   *edges;
+	uint64		origin;			/* edges are counted from here until the smallest id is known */
+	uint32	   *page_edges;		/* where each page's edges begin; one more than there are pages */
+	Edge	   *edges;			/* in the table's order */
 	Size		nedges;
 	Size		size;
 	int64		min;
@@ -55,8 +63,11 @@ typedef struct EdgeBuild
 	const char *refused;
 } EdgeBuild;
 
-static bool
-edge_columns(Relation table, AttrNumber *dependency, AttrNumber *dependent)
+/*
+ * The columns of an edge's ends; false where they are not bigint.
+ */
+bool
+edge_base_columns(Relation table, AttrNumber *dependency, AttrNumber *dependent)
 {
 	*dependency = catalog_attnum(table, "dependency_id");
 	*dependent = catalog_attnum(table, "dependent_id");
@@ -64,490 +75,332 @@ edge_columns(Relation table, AttrNumber *dependency, AttrNumber *dependent)
 		&& TupleDescAttr(RelationGetDescr(table), *dependent - 1)->atttypid == INT8OID;
 }
 
-static bool
-row_edge(HeapTuple tuple, TupleDesc desc, AttrNumber dependency, AttrNumber dependent, WideEdge *edge)
+/*
+ * The ends of a row's edge; false where one is missing.
+ */
+bool
+edge_base_row(HeapTuple tuple, TupleDesc desc, AttrNumber dependency_column, AttrNumber dependent_column,
+			  int64 *dependency, int64 *dependent)
 {
 	bool		isnull[2];
 
-	edge->dependency = DatumGetInt64(heap_getattr(tuple, dependency, desc, &isnull[0]));
-	edge->dependent = DatumGetInt64(heap_getattr(tuple, dependent, desc, &isnull[1]));
+	*dependency = DatumGetInt64(heap_getattr(tuple, dependency_column, desc, &isnull[0]));
+	*dependent = DatumGetInt64(heap_getattr(tuple, dependent_column, desc, &isnull[1]));
 	return !isnull[0] && !isnull[1];
+}
+
+static bool
+make_room(EdgeBuild *build)
+{
+	if (build->nedges < build->size)
+		return true;
+	/* as large again is what the neighbours alone will take */
+	if (build->size * sizeof(Edge) * 2 > build->limit || build->size > PG_UINT32_MAX / 4)
+	{
+		build->refused = "the graph is larger than assetreg.graph_cache";
+		return false;
+	}
+	build->size *= 2;
+	build->edges = repalloc_huge(build->edges, build->size * sizeof(Edge));
+	return true;
 }
 
 static void
 take_edge(void *arg, HeapTuple tuple)
 {
 	EdgeBuild  *build = arg;
-	WideEdge	edge;
+	int64		dependency;
+	int64		dependent;
 
-	if (build->refused != NULL)
+	if (build->refused != NULL || !make_room(build))
 		return;
-	if (!row_edge(tuple, build->desc, build->dependency, build->dependent, &edge))
+	if (!edge_base_row(tuple, build->desc, build->dependency, build->dependent, &dependency, &dependent))
 	{
 		build->refused = "an edge has no end";
 		return;
 	}
-	if (build->nedges == build->size)
+	if (build->nedges == 0)
+		build->origin = (uint64) dependency - PG_UINT32_MAX / 2;
+	build->min = Min(build->min, Min(dependency, dependent));
+	build->max = Max(build->max, Max(dependency, dependent));
+	if ((uint64) build->max - (uint64) build->min >= PG_UINT32_MAX / 2)
 	{
-		if (build->size * sizeof(WideEdge) * 2 > build->limit || build->size > PG_UINT32_MAX / 4)
-		{
-			build->refused = "the graph is larger than assetreg.graph_cache";
-			return;
-		}
-		build->size *= 2;
-		build->edges = repalloc_huge(build->edges, build->size * sizeof(WideEdge));
+		build->refused = "the ids lie too far apart";
+		return;
 	}
-	build->min = Min(build->min, Min(edge.dependency, edge.dependent));
-	build->max = Max(build->max, Max(edge.dependency, edge.dependent));
-	build->edges[build->nedges++] = edge;
+	build->edges[build->nedges++] = (Edge) {(uint64) dependency - build->origin, (uint64) dependent - build->origin};
 }
 
 /* Takes every page that is all-visible; a large table does not drive others out of the buffers. */
 static void
-take_pages(EdgeBase *base, Relation table, EdgeBuild *build)
+take_pages(EdgeBuild *build, Relation table)
 {
-	BlockNumber nblocks = base->ledger.nblocks;
+	BlockNumber nblocks = build->ledger.nblocks;
 	BufferAccessStrategy strategy = nblocks > NBuffers / 4 ? GetAccessStrategy(BAS_BULKREAD) : NULL;
 	Buffer		vmbuffer = InvalidBuffer;
 
 	for (BlockNumber block = 0; block < nblocks && build->refused == NULL; block++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		base->page_edges[block] = build->nedges;
-		(void) ledger_take(&base->ledger, table, block, &vmbuffer, strategy, take_edge, build);
+		build->page_edges[block] = build->nedges;
+		(void) ledger_take(&build->ledger, table, block, &vmbuffer, strategy, take_edge, build);
 	}
-	base->page_edges[nblocks] = build->nedges;
+	build->page_edges[nblocks] = build->nedges;
 	if (BufferIsValid(vmbuffer))
 		ReleaseBuffer(vmbuffer);
 	if (strategy != NULL)
 		FreeAccessStrategy(strategy);
-	if (nblocks - base->ledger.ntaken > ledger_max_dirty(nblocks))
+	if (build->refused == NULL && nblocks - build->ledger.ntaken > ledger_max_dirty(nblocks))
 		build->refused = "too many pages of the table are not all-visible";
 }
 
-/* Numbers the ids, in place: what is written never overtakes what is read. */
+/* From now on numbers are counted from the smallest id. */
 static void
-number_ids(EdgeBase *base, EdgeBuild *build)
+number_ids(EdgeBuild *build)
 {
-	Edge	   *edges = (Edge *) build->edges;
+	uint32		first = (uint64) build->min - build->origin;
 
-	base->first_id = build->min;
-	base->nids = build->nedges > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
-	base->nedges = build->nedges;
-	base->nnumbers = base->nids + NUMBERS_TO_COME;
-	base->seen.words = palloc_extended(((Size) base->nnumbers / 64 + 1) * sizeof(uint64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (uint32 i = 0; i < base->nedges; i++)
+	for (Size i = 0; i < build->nedges; i++)
 	{
-		WideEdge	edge = build->edges[i];
-
 		if (i % EDGES_AT_ONCE == 0)
 			CHECK_FOR_INTERRUPTS();
-		edges[i].dependency = (uint64) edge.dependency - (uint64) base->first_id;
-		edges[i].dependent = (uint64) edge.dependent - (uint64) base->first_id;
+		build->edges[i].dependency -= first;
+		build->edges[i].dependent -= first;
 	}
-	base->edges = repalloc_huge(edges, Max(base->nedges, 1) * sizeof(Edge));
+}
+
+/* Writes a number's distance from the one before, seven bits to a byte, small ones of either sign in one. */
+static inline Size
+pack(uint32 number, uint32 before, uint8 *to)
+{
+	int32		distance = (int32) (number - before);
+	uint32		bits = ((uint32) distance << 1) ^ (uint32) (distance >> 31);
+	Size		n = 0;
+
+	for (; bits >= 0x80; bits >>= 7)
+	{
+		if (to != NULL)
+			to[n] = bits | 0x80;
+		n++;
+	}
+	if (to != NULL)
+		to[n] = bits;
+	return n + 1;
+}
+
+static inline uint32
+unpack(const uint8 **from, uint32 before)
+{
+	uint32		bits = 0;
+	int			shift = 0;
+
+	while (**from & 0x80)
+	{
+		bits |= (uint32) (*(*from)++ & 0x7f) << shift;
+		shift += 7;
+	}
+	bits |= (uint32) *(*from)++ << shift;
+	return before + ((bits >> 1) ^ (0 - (bits & 1)));
+}
+
+/* Packs the edges of a page; tells only how many bytes that takes where there is no place for them. */
+static Size
+pack_page(const EdgeBuild *build, BlockNumber block, uint8 *to)
+{
+	Edge		before = {0, 0};
+	Size		size = 0;
+
+	for (uint32 e = build->page_edges[block]; e < build->page_edges[block + 1]; e++)
+	{
+		size += pack(build->edges[e].dependency, before.dependency, to == NULL ? NULL : to + size);
+		size += pack(build->edges[e].dependent, before.dependent, to == NULL ? NULL : to + size);
+		before = build->edges[e];
+	}
+	return size;
+}
+
+/* Packs all pages, or tells how many bytes that takes. */
+static Size
+pack_pages(const EdgeBuild *build, uint64 *page_bytes, uint8 *packed)
+{
+	Size		size = 0;
+
+	for (BlockNumber block = 0; block < build->ledger.nblocks; block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (page_bytes != NULL)
+			page_bytes[block] = size;
+		size += pack_page(build, block, packed == NULL ? NULL : packed + size);
+	}
+	if (page_bytes != NULL)
+		page_bytes[build->ledger.nblocks] = size;
+	return size;
 }
 
 /*
- * Builds a base of a table in the current memory context; NULL and the reason
- * where it cannot be, or would take more than limit bytes.  The table is locked
- * and needs WAL.  Can be cancelled.
+ * The edges that the base took from a page, in its order; gives their number,
+ * at most MaxHeapTuplesPerPage.
  */
-EdgeBase *
+int
+edge_base_page(const EdgeBase *base, BlockNumber block, Edge *edges)
+{
+	const uint8 *from = base->packed + base->page_bytes[block];
+	const uint8 *end = base->packed + base->page_bytes[block + 1];
+	Edge		before = {0, 0};
+	int			n = 0;
+
+	while (from < end)
+	{
+		before.dependency = unpack(&from, before.dependency);
+		before.dependent = unpack(&from, before.dependent);
+		edges[n++] = before;
+	}
+	return n;
+}
+
+/*
+ * Lays out the neighbours of every entity in one direction.  There is one more
+ * offset than is needed in the end: they are counted two places on, summed up,
+ * and used one place on while neighbours are filled in.
+ */
+static void
+lay_out_direction(const EdgeBuild *build, EdgeDirection direction, uint32 *offsets, Size noffsets, uint32 *neighbours)
+{
+	bool		up = direction == EDGES_TO_DEPENDENTS;
+	uint32		total = 0;
+
+	for (Size i = 0; i < build->nedges; i++)
+	{
+		if (i % EDGES_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
+		offsets[(up ? build->edges[i].dependency : build->edges[i].dependent) + 2]++;
+	}
+	for (Size i = 2; i < noffsets; i++)
+		offsets[i] = total += offsets[i];
+	for (Size i = 0; i < build->nedges; i++)
+	{
+		Edge		edge = build->edges[i];
+
+		if (i % EDGES_AT_ONCE == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (up)
+			neighbours[offsets[edge.dependency + 1]++] = edge.dependent;
+		else
+			neighbours[offsets[edge.dependent + 1]++] = edge.dependency;
+	}
+}
+
+/* The place of a part, behind those before. */
+static Size
+place(Size *size, Size part)
+{
+	Size		at = *size;
+
+	*size += IMAGE_ALIGN(part);
+	return at;
+}
+
+static EdgeImage *
+make_image(EdgeBuild *build, Relation table)
+{
+	EdgeImage	head = {.dependency = build->dependency, .dependent = build->dependent, .nedges = build->nedges};
+	Size		size = IMAGE_ALIGN(sizeof(EdgeImage));
+	Size		noffsets;
+	EdgeImage  *image;
+	char	   *start;
+
+	head.first_id = build->min;
+	head.nids = build->nedges > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
+	noffsets = (Size) head.nids + 2;
+	head.ledger = place(&size, ledger_size(&build->ledger));
+	head.page_bytes = place(&size, (build->ledger.nblocks + (Size) 1) * sizeof(uint64));
+	head.packed = place(&size, pack_pages(build, NULL, NULL));
+	for (int direction = 0; direction < 2; direction++)
+	{
+		head.offsets[direction] = place(&size, noffsets * sizeof(uint32));
+		head.neighbours[direction] = place(&size, build->nedges * sizeof(uint32));
+	}
+	if (size + build->nedges * sizeof(Edge) > build->limit)
+	{
+		build->refused = "the graph is larger than assetreg.graph_cache";
+		return NULL;
+	}
+
+	image = (EdgeImage *) base_image_make(size, table);
+	head.image = image->image;
+	*image = head;
+	start = (char *) image;
+	ledger_store(&build->ledger, start + head.ledger);
+	(void) pack_pages(build, (uint64 *) (start + head.page_bytes), (uint8 *) (start + head.packed));
+	for (int direction = 0; direction < 2; direction++)
+		lay_out_direction(build, direction, (uint32 *) (start + head.offsets[direction]), noffsets,
+						  (uint32 *) (start + head.neighbours[direction]));
+	return image;
+}
+
+/*
+ * Makes an image of a table's edges in the current memory context, where it
+ * leaves more than that; NULL and the reason where it cannot be, or would take
+ * more than limit bytes on the way.  The table is locked and needs WAL.  Can be
+ * cancelled.
+ */
+BaseImage *
 edge_base_build(Relation table, Size limit, const char **refused)
 {
-	EdgeBase   *base = palloc0(sizeof(EdgeBase));
 	EdgeBuild	build = {.desc = RelationGetDescr(table), .limit = limit, .size = 1024, .min = PG_INT64_MAX, .max = PG_INT64_MIN};
+	EdgeImage  *image = NULL;
 	BlockNumber visible;
 
 	*refused = NULL;
-	if (!edge_columns(table, &base->dependency, &base->dependent))
+	if (!edge_base_columns(table, &build.dependency, &build.dependent))
 		*refused = "the columns are not bigint";
-	ledger_begin(&base->ledger, table);
+	ledger_begin(&build.ledger, table);
 	visibilitymap_count(table, &visible, NULL);
-	if (visible + ledger_max_dirty(base->ledger.nblocks) < base->ledger.nblocks)
+	if (visible + ledger_max_dirty(build.ledger.nblocks) < build.ledger.nblocks)
 		*refused = "too many pages of the table are not all-visible";
 	if (*refused != NULL)
 		return NULL;
 
-	build.dependency = base->dependency;
-	build.dependent = base->dependent;
-	build.edges = palloc(build.size * sizeof(WideEdge));
-	base->page_edges = palloc_extended((base->ledger.nblocks + (Size) 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	take_pages(base, table, &build);
+	build.edges = palloc(build.size * sizeof(Edge));
+	build.page_edges = palloc_extended((build.ledger.nblocks + (Size) 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	take_pages(&build, table);
 	if (build.refused == NULL && build.nedges > 0
-		&& (uint64) build.max - (uint64) build.min >= Min(limit / sizeof(uint32), PG_UINT32_MAX / 2))
+		&& (uint64) build.max - (uint64) build.min >= limit / sizeof(uint32))
 		build.refused = "the ids lie too far apart";
-	if ((*refused = build.refused) != NULL)
-		return NULL;
-	number_ids(base, &build);
+	if (build.refused == NULL)
+	{
+		number_ids(&build);
+		image = make_image(&build, table);
+		pfree(build.edges);
+	}
+	*refused = build.refused;
+	return (BaseImage *) image;
+}
+
+/*
+ * A base of an image, in the current memory context; the image has to live as
+ * long.
+ */
+EdgeBase *
+edge_base_open(const BaseImage *of)
+{
+	const EdgeImage *image = (const EdgeImage *) of;
+	const char *start = (const char *) image;
+	EdgeBase   *base = palloc0(sizeof(EdgeBase));
+
+	ledger_load(&base->ledger, start + image->ledger);
+	base->dependency = image->dependency;
+	base->dependent = image->dependent;
+	base->first_id = image->first_id;
+	base->nids = image->nids;
+	base->nnumbers = image->nids + NUMBERS_TO_COME;
+	base->nedges = image->nedges;
+	base->page_bytes = (const uint64 *) (start + image->page_bytes);
+	base->packed = (const uint8 *) (start + image->packed);
+	for (int direction = 0; direction < 2; direction++)
+		base->csr[direction] = (Csr) {
+			(const uint32 *) (start + image->offsets[direction]), (const uint32 *) (start + image->neighbours[direction])
+		};
+	base->seen.words = palloc_extended(((Size) base->nnumbers / 64 + 1) * sizeof(uint64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	return base;
-}
-
-/*
- * Lays out the neighbours of every entity in one direction, beside the base,
- * unless that has been done; false where it would take more than limit bytes.
- * Can be cancelled.
- */
-bool
-edge_base_index(EdgeBase *base, EdgeDirection direction, Size limit)
-{
-	MemoryContext context;
-	Csr			csr;
-	Size		noffsets = (Size) base->nids + 2;
-	uint32		total = 0;
-
-	if (base->csr[direction].offsets != NULL)
-		return true;
-	if ((noffsets + base->nedges) * sizeof(uint32) > limit)
-		return false;
-	/* the base's when it is done, so that an error leaves nothing behind */
-	context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph direction", ALLOCSET_SMALL_SIZES);
-	csr.offsets = MemoryContextAllocHuge(context, (noffsets + base->nedges) * sizeof(uint32));
-	csr.neighbours = csr.offsets + noffsets;
-	memset(csr.offsets, 0, noffsets * sizeof(uint32));
-
-	/* counted two places on, summed up, and one place on while they are filled */
-	for (uint32 i = 0; i < base->nedges; i++)
-	{
-		if (i % EDGES_AT_ONCE == 0)
-			CHECK_FOR_INTERRUPTS();
-		csr.offsets[(direction == EDGES_TO_DEPENDENTS ? base->edges[i].dependency : base->edges[i].dependent) + 2]++;
-	}
-	for (Size i = 2; i < noffsets; i++)
-		csr.offsets[i] = total += csr.offsets[i];
-	for (uint32 i = 0; i < base->nedges; i++)
-	{
-		const Edge *edge = &base->edges[i];
-
-		if (i % EDGES_AT_ONCE == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (direction == EDGES_TO_DEPENDENTS)
-			csr.neighbours[csr.offsets[edge->dependency + 1]++] = edge->dependent;
-		else
-			csr.neighbours[csr.offsets[edge->dependent + 1]++] = edge->dependency;
-	}
-	MemoryContextSetParent(context, GetMemoryChunkContext(base));
-	base->csr[direction] = csr;
-	return true;
-}
-
-static void
-add_edge(EdgeQuestion *question, EdgeList *list, int64 dependency, int64 dependent)
-{
-	bool		up = question->direction == EDGES_TO_DEPENDENTS;
-
-	if (list->nedges == list->size)
-	{
-		list->size = Max(256, list->size * 2);
-		list->edges = list->edges == NULL ? palloc(list->size * sizeof(WalkEdge))
-			: repalloc_huge(list->edges, list->size * sizeof(WalkEdge));
-	}
-	list->edges[list->nedges++] = (WalkEdge) {
-		up ? dependency : dependent, up ? dependent : dependency, false
-	};
-}
-
-typedef struct PageRead
-{
-	EdgeQuestion *question;
-	TupleDesc	desc;
-} PageRead;
-
-static void
-seen_edge(void *arg, HeapTuple tuple)
-{
-	PageRead   *read = arg;
-	EdgeQuestion *question = read->question;
-	WideEdge	edge;
-
-	if (row_edge(tuple, read->desc, question->base->dependency, question->base->dependent, &edge))
-		add_edge(question, &question->added, edge.dependency, edge.dependent);
-	else
-		question->null_found = true;
-}
-
-#define ST_SORT sort_edges
-#define ST_ELEMENT_TYPE WalkEdge
-#define ST_COMPARE(a, b) ((a)->id != (b)->id ? ((a)->id < (b)->id ? -1 : 1) \
-						  : ((a)->neighbour > (b)->neighbour) - ((a)->neighbour < (b)->neighbour))
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
-/* Takes from both lists what is in both, edge by edge. */
-static void
-net(EdgeList *gone, EdgeList *added)
-{
-	uint32		g = 0;
-	uint32		a = 0;
-	uint32		ngone = 0;
-	uint32		nadded = 0;
-
-	while (g < gone->nedges || a < added->nedges)
-	{
-		int			order = 0;
-
-		if (g == gone->nedges || a == added->nedges)
-			order = g == gone->nedges ? 1 : -1;
-		else if (gone->edges[g].id != added->edges[a].id)
-			order = gone->edges[g].id < added->edges[a].id ? -1 : 1;
-		else if (gone->edges[g].neighbour != added->edges[a].neighbour)
-			order = gone->edges[g].neighbour < added->edges[a].neighbour ? -1 : 1;
-
-		if (order < 0)
-			gone->edges[ngone++] = gone->edges[g++];
-		else if (order > 0)
-			added->edges[nadded++] = added->edges[a++];
-		else
-		{
-			g++;
-			a++;
-		}
-	}
-	gone->nedges = ngone;
-	added->nedges = nadded;
-}
-
-/* Rows of a page keep their order: what stands so little further on is looked for. */
-#define ROWS_AHEAD 16
-
-/*
- * The same of one page, as far as order goes: most of its rows are as they
- * were, and need not be sorted.  The page's are those added from here on.
- */
-static void
-net_page(EdgeQuestion *question, BlockNumber block, uint32 from)
-{
-	const EdgeBase *base = question->base;
-	bool		up = question->direction == EDGES_TO_DEPENDENTS;
-	WalkEdge   *added = question->added.edges;
-	uint32		nadded = question->added.nedges;
-	uint32		kept = from;
-
-	for (uint32 e = base->page_edges[block]; e < base->page_edges[block + 1]; e++)
-	{
-		int64		dependency = base->first_id + base->edges[e].dependency;
-		int64		dependent = base->first_id + base->edges[e].dependent;
-		int64		id = up ? dependency : dependent;
-		int64		neighbour = up ? dependent : dependency;
-		uint32		last = Min(nadded, from + ROWS_AHEAD);
-		uint32		a = from;
-
-		while (a < last && (added[a].id != id || added[a].neighbour != neighbour))
-			a++;
-		if (a == last)
-		{
-			add_edge(question, &question->gone, dependency, dependent);
-			continue;
-		}
-		while (from < a)
-			added[kept++] = added[from++];
-		from = a + 1;
-	}
-	while (from < nadded)
-		added[kept++] = added[from++];
-	question->added.nedges = kept;
-}
-
-/*
- * What the snapshot sees in the dirty pages, against what the base has of them.
- */
-static void
-read_dirty_pages(EdgeQuestion *question, Relation table, BlockNumber nblocks)
-{
-	const EdgeBase *base = question->base;
-	PageRead	read = {question, RelationGetDescr(table)};
-	Snapshot	snapshot = GetActiveSnapshot();
-
-	for (uint32 i = 0; i < question->dirty.nblocks; i++)
-	{
-		BlockNumber block = question->dirty.blocks[i];
-		uint32		from = question->added.nedges;
-
-		if (block < nblocks)
-			ledger_read(table, block, snapshot, seen_edge, &read);
-		if (block < base->ledger.nblocks && !BROKEN(NETTING))
-			net_page(question, block, from);
-	}
-	sort_edges(question->gone.edges, question->gone.nedges);
-	sort_edges(question->added.edges, question->added.nedges);
-	net(&question->gone, &question->added);
-	if (question->gone.nedges + question->added.nedges > 0)
-		memset(&question->filter, 0, sizeof(IdFilter));
-	for (uint32 i = 0; i < question->gone.nedges; i++)
-		id_filter_add(&question->filter, question->gone.edges[i].id);
-	for (uint32 i = 0; i < question->added.nedges; i++)
-		id_filter_add(&question->filter, question->added.edges[i].id);
-}
-
-/*
- * Makes a question of a base, for the active snapshot, in the current memory
- * context: what the base cannot answer is read.  The table is the one that
- * ledger_check() wants, and its layout in this direction is there.
- */
-LedgerAnswer
-edge_base_ask(EdgeBase *base, Relation table, EdgeDirection direction, bool may_look, EdgeQuestion *question)
-{
-	BlockNumber nblocks = RelationGetNumberOfBlocks(table);
-	AttrNumber	dependency;
-	AttrNumber	dependent;
-	LedgerAnswer answer;
-
-	question->base = base;
-	question->seen = &base->seen;
-	question->direction = direction;
-	/* columns may have been renamed */
-	if (!edge_columns(table, &dependency, &dependent)
-		|| dependency != base->dependency || dependent != base->dependent)
-		return LEDGER_OTHER_FILE;
-	answer = ledger_check(&base->ledger, table, nblocks, may_look, &question->dirty);
-	if (answer == LEDGER_CHECKED && question->dirty.nblocks > 0)
-		read_dirty_pages(question, table, nblocks);
-	return answer;
-}
-
-/* Moves to the first of the list's edges whose id is not less; ids come ascending. */
-static inline bool
-list_seek(EdgeList *list, int64 id)
-{
-	uint32		step = 1;
-
-	if (list->pos == list->nedges || list->edges[list->pos].id >= id)
-		return list->pos < list->nedges && list->edges[list->pos].id == id;
-	while (list->pos + step < list->nedges && list->edges[list->pos + step].id < id)
-	{
-		list->pos += step;
-		step *= 2;
-	}
-	for (; step > 0; step /= 2)
-		if (list->pos + step < list->nedges && list->edges[list->pos + step].id < id)
-			list->pos += step;
-	list->pos++;
-	return list->pos < list->nedges && list->edges[list->pos].id == id;
-}
-
-/* Is this one of the edges, from pos on, that are gone?  Each is so once. */
-static bool
-is_gone(EdgeList *gone, int64 id, int64 neighbour)
-{
-	uint32		low = gone->pos;
-	uint32		high = gone->nedges;
-
-	while (low < high)
-	{
-		uint32		middle = low + (high - low) / 2;
-		const WalkEdge *edge = &gone->edges[middle];
-
-		if (edge->id < id || (edge->id == id && edge->neighbour < neighbour))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < gone->nedges && gone->edges[low].id == id && gone->edges[low].neighbour == neighbour; low++)
-		if (!gone->edges[low].passed)
-			return gone->edges[low].passed = true;
-	return false;
-}
-
-static void
-give_base_edges(EdgeQuestion *question, int64 id, EdgeSink sink, void *arg)
-{
-	const EdgeBase *base = question->base;
-	const Csr  *csr = &base->csr[question->direction];
-	uint64		number = (uint64) id - (uint64) base->first_id;
-	bool		some_gone = list_seek(&question->gone, id);
-	int64		neighbours[NEIGHBOURS_AT_ONCE];
-	int			n = 0;
-
-	if (number >= base->nids)
-		return;
-	if (some_gone)
-		for (uint32 i = question->gone.pos; i < question->gone.nedges && question->gone.edges[i].id == id; i++)
-			question->gone.edges[i].passed = false;
-	for (uint32 i = csr->offsets[number]; i < csr->offsets[number + 1]; i++)
-	{
-		int64		neighbour = base->first_id + csr->neighbours[i];
-
-		if (some_gone && is_gone(&question->gone, id, neighbour))
-			continue;
-		if (n == NEIGHBOURS_AT_ONCE)
-		{
-			CHECK_FOR_INTERRUPTS();
-			sink(arg, id, neighbours, n);
-			n = 0;
-		}
-		neighbours[n++] = neighbour;
-	}
-	if (n > 0)
-		sink(arg, id, neighbours, n);
-}
-
-static void
-give_added_edges(EdgeQuestion *question, int64 id, EdgeSink sink, void *arg)
-{
-	EdgeList   *added = &question->added;
-
-	if (list_seek(added, id))
-		for (uint32 i = added->pos; i < added->nedges && added->edges[i].id == id; i++)
-			sink(arg, id, &added->edges[i].neighbour, 1);
-}
-
-/* The smallest id, from this one on, that has or had an edge. */
-static bool
-next_with_edges(EdgeQuestion *question, int64 from, int64 *id)
-{
-	const EdgeBase *base = question->base;
-	bool		found = false;
-
-	if (base->nids > 0 && from <= base->first_id + (int64) (base->nids - 1))
-	{
-		*id = Max(from, base->first_id);
-		found = true;
-	}
-	(void) list_seek(&question->added, from);
-	if (question->added.pos < question->added.nedges
-		&& (!found || question->added.edges[question->added.pos].id < *id))
-	{
-		*id = question->added.edges[question->added.pos].id;
-		found = true;
-	}
-	return found;
-}
-
-/*
- * Gives the sink the neighbours of one id; ids may come in any order.
- */
-void
-edge_question_expand_one(EdgeQuestion *question, int64 id, EdgeSink sink, void *arg)
-{
-	question->gone.pos = 0;
-	question->added.pos = 0;
-	give_base_edges(question, id, sink, arg);
-	give_added_edges(question, id, sink, arg);
-}
-
-/*
- * As adjacency_expand().
- */
-void
-edge_question_expand(EdgeQuestion *question, KeySet *ids, EdgeSink sink, void *arg)
-{
-	bool		all = ids == all_keys();
-	uint32		n = 0;
-	int64		from = PG_INT64_MIN;
-	int64		id;
-
-	question->gone.pos = 0;
-	question->added.pos = 0;
-	while (all ? next_with_edges(question, from, &id) : ids->seek(ids, from, &id))
-	{
-		give_base_edges(question, id, sink, arg);
-		give_added_edges(question, id, sink, arg);
-		if (id == PG_INT64_MAX)
-			break;
-		from = id + 1;
-		if (++n % 1024 == 0)
-			CHECK_FOR_INTERRUPTS();
-	}
 }

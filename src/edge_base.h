@@ -1,18 +1,20 @@
 /*
  * edge_base.h
- *		A copy of the edges in memory, true for every snapshot, and questions to it.
+ *		A copy of the edges in memory, true for every snapshot (edge_base.c), and
+ *		questions to it (edge_question.c).
  */
 #ifndef ASSETREG_EDGE_BASE_H
 #define ASSETREG_EDGE_BASE_H
 
 #include "adjacency.h"
+#include "base_image.h"
 #include "page_ledger.h"
 
 /* The neighbours of every entity one after the other. */
 typedef struct Csr
 {
-	uint32	   *offsets;		/* one more than there are entities; NULL: not asked for yet */
-	uint32	   *neighbours;
+	const uint32 *offsets;		/* at least one more than there are entities */
+	const uint32 *neighbours;
 } Csr;
 
 typedef struct Edge
@@ -37,8 +39,8 @@ typedef struct EdgeBase
 	uint32		nids;			/* from the first to the last */
 	uint32		nnumbers;		/* the same, with room for ids to come */
 	uint32		nedges;
-	uint32	   *page_edges;		/* where each page's edges begin; one more than there are pages */
-	Edge	   *edges;			/* in the table's order */
+	const uint64 *page_bytes;	/* where each page's edges begin; one more than there are pages */
+	const uint8 *packed;		/* in the table's order: edge_base_page() */
 	Csr			csr[2];			/* by direction */
 	DenseSeen	seen;
 } EdgeBase;
@@ -83,8 +85,13 @@ typedef struct EdgeQuestion
 	bool		null_found;		/* an edge without an end: other sources have to say what that means */
 } EdgeQuestion;
 
-extern EdgeBase *edge_base_build(Relation table, Size limit, const char **refused);
-extern bool edge_base_index(EdgeBase *base, EdgeDirection direction, Size limit);
+extern BaseImage *edge_base_build(Relation table, Size limit, const char **refused);
+extern EdgeBase *edge_base_open(const BaseImage *of);
+extern int	edge_base_page(const EdgeBase *base, BlockNumber block, Edge *edges);
+extern bool edge_base_columns(Relation table, AttrNumber *dependency, AttrNumber *dependent);
+extern bool edge_base_row(HeapTuple tuple, TupleDesc desc, AttrNumber dependency_column, AttrNumber dependent_column,
+						  int64 *dependency, int64 *dependent);
+
 extern LedgerAnswer edge_base_ask(EdgeBase *base, Relation table, EdgeDirection direction, bool may_look,
 								  EdgeQuestion *question);
 extern void edge_question_expand_one(EdgeQuestion *question, int64 id, EdgeSink sink, void *arg);

@@ -1,12 +1,14 @@
 /*
  * graph_cache.c
- *		The graph in this connection's memory: when it is built, used and given up.
+ *		The graph in memory: when it is built, shared, used and given up.
  *
- * A base (edge_base.c) is built when walks by the index have taken as much work
- * as building it will, so a connection that asks little never builds, and one
- * that asks much never works more than about twice what it had to.  In the same
- * way it is built anew when pages that another base would have, have been read
- * again and again.
+ * A base (edge_base.c) that another connection has built is used at once.  One
+ * is built when walks by the index have taken as much work as building it will,
+ * so a connection that asks little never builds, and one that asks much never
+ * works more than about twice what it had to.  In the same way it is built anew
+ * when pages that another base would have, have been read again and again.  Of
+ * several connections that would build, one does; the others go by the index
+ * until it is done.
  *
  * Every walk makes a question of it, for its own snapshot; the base stays as
  * long as one is open.  An error ends questions by their memory context, and a
@@ -14,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/xlog.h"
@@ -41,13 +44,18 @@ PG_FUNCTION_INFO_V1(assetreg_graph_cache_status);
 
 #define AUTO_LIMIT (256 * 1024)	/* kB */
 
+/* More work than any build takes. */
+#define EARNED PG_INT32_MAX
+
 char	   *assetreg_graph_cache = NULL;
+bool		assetreg_graph_cache_shared = true;
 
 typedef struct CachedBase
 {
-	MemoryContext context;		/* holds this struct, too */
+	MemoryContext context;		/* holds this struct, too, and the image or its mapping */
+	const BaseImage *image;
+	bool		shared;
 	EdgeBase   *base;
-	TimestampTz built_at;
 	int			nquestions;		/* open now */
 	bool		given_up;		/* to be freed with the last of them */
 	Size		reread;			/* pages that another base would have, so far */
@@ -67,6 +75,7 @@ typedef struct Question
 } Question;
 
 static CachedBase *cache = NULL;
+static uint64 outdated = 0;		/* the shared base that was given up as such */
 static Size work = 0;			/* of walks by the index, in edges, since a base was built or refused */
 static Size entity_work = 0;	/* the same of entities, in rows */
 static int	limit_kb = AUTO_LIMIT;
@@ -113,6 +122,11 @@ graph_cache_init(void)
 							   "off, auto (256MB) or a size; a larger graph is walked by its index.",
 							   &assetreg_graph_cache, "auto",
 							   PGC_USERSET, 0, check_graph_cache, assign_graph_cache, NULL);
+	DefineCustomBoolVariable("assetreg.graph_cache_shared",
+							 "Whether connections share one copy of the dependency graph.",
+							 "It lies in a temporary file of the server, which every connection maps.",
+							 &assetreg_graph_cache_shared, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 /*
@@ -124,6 +138,21 @@ graph_cache_add_work(Size edges)
 	work += edges;
 }
 
+/* Bytes that a base takes, also those that others read as well. */
+static Size
+memory_used(const CachedBase *cached)
+{
+	return MemoryContextMemAllocated(cached->context, true) + (cached->shared ? cached->image->size : 0);
+}
+
+static Size
+memory_left(const CachedBase *cached)
+{
+	Size		limit = (Size) limit_kb * 1024;
+
+	return memory_used(cached) < limit ? limit - memory_used(cached) : 0;
+}
+
 static void
 give_up(CachedBase *cached)
 {
@@ -132,6 +161,14 @@ give_up(CachedBase *cached)
 	cached->given_up = true;
 	if (cached->nquestions == 0)
 		MemoryContextDelete(cached->context);
+}
+
+/* Gives a base up that another one would be better than, also for who asks next. */
+static void
+give_up_outdated(CachedBase *cached)
+{
+	outdated = cached->image->generation;
+	give_up(cached);
 }
 
 static EdgeQuestion *
@@ -149,38 +186,102 @@ pays(Size price)
 	return assetreg_graph_source == GRAPH_SOURCE_MEMORY || work >= price;
 }
 
-static Size
-memory_left(MemoryContext context)
-{
-	Size		used = MemoryContextMemAllocated(context, true);
-	Size		limit = (Size) limit_kb * 1024;
-
-	return used < limit ? limit - used : 0;
-}
-
-/* Builds a base; if that fails, the context goes with its parent. */
+/* Makes a base of an image that lives in the context, which is the base's from now on. */
 static CachedBase *
-build(Relation table, const char **why)
+open_base(MemoryContext context, const BaseImage *image, bool shared)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	CachedBase *cached = palloc0(sizeof(CachedBase));
 
 	cached->context = context;
-	cached->built_at = GetCurrentTimestamp();
-	cached->base = edge_base_build(table, memory_left(context), why);
+	cached->image = image;
+	cached->shared = shared;
+	cached->base = edge_base_open(image);
 	MemoryContextSwitchTo(caller);
-	if (cached->base == NULL)
+	MemoryContextSetParent(context, TopMemoryContext);
+	return cached;
+}
+
+/* May others have what is built of this file, and this connection what others have built? */
+static bool
+may_share(Relation table)
+{
+	return assetreg_graph_cache_shared && !file_is_new(table);
+}
+
+/* The base that another connection has built, if there is one; on an error the context goes with its parent. */
+static CachedBase *
+attach(Relation table)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	const BaseImage *image = base_image_attach("edges", table, (Size) limit_kb * 1024, outdated);
+
+	MemoryContextSwitchTo(caller);
+	if (image == NULL)
 	{
 		MemoryContextDelete(context);
 		return NULL;
 	}
-	MemoryContextSetParent(context, TopMemoryContext);
+	ereport(DEBUG1, (errmsg_internal("dependency graph that another connection has built: %zu kB", image->size / 1024)));
+	return open_base(context, image, true);
+}
+
+/* Builds a base; on an error the context goes with its parent. */
+static CachedBase *
+build(Relation table, bool share, const char **why)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext own = AllocSetContextCreate(context, "assetreg graph image", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(own);
+	BaseImage  *image = edge_base_build(table, (Size) limit_kb * 1024, why);
+	BaseImage  *shared = NULL;
+
+	MemoryContextSwitchTo(context);
+	if (image != NULL && share)
+		shared = base_image_publish("edges", image);
+	MemoryContextSwitchTo(caller);
+	if (image == NULL)
+	{
+		MemoryContextDelete(context);
+		return NULL;
+	}
 	nbuilds++;
-	ereport(DEBUG1,
-			(errmsg_internal("dependency graph of %u edges taken into memory: %zu kB",
-							 cached->base->nedges, MemoryContextMemAllocated(context, true) / 1024)));
-	return cached;
+	ereport(DEBUG1, (errmsg_internal("dependency graph taken into memory: %zu kB, %s", image->size / 1024,
+									 shared != NULL ? "shared" : "of this connection")));
+	if (shared != NULL)
+		MemoryContextDelete(own);
+	return open_base(context, shared != NULL ? shared : image, shared != NULL);
+}
+
+/* Makes this connection's base in the best way there is; NULL and the reason where there is none or it does not pay. */
+static CachedBase *
+make_base(Relation table, const char **why)
+{
+	bool		share = may_share(table);
+	CachedBase *made = share ? attach(table) : NULL;
+
+	if (made != NULL)
+		return made;
+	*why = "building it does not pay yet";
+	if (!pays((Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE))
+		return NULL;
+	if (share && (IsParallelWorker() || !base_image_lock()))
+	{
+		*why = "another connection is building it";
+		if (assetreg_graph_source != GRAPH_SOURCE_MEMORY)
+			return NULL;
+		share = false;
+	}
+	/* it may have been built while the lock was waited for by nobody */
+	if (share)
+		made = attach(table);
+	work = 0;
+	if (made == NULL)
+		made = build(table, share, why);
+	if (share)
+		base_image_unlock();
+	return made;
 }
 
 static void
@@ -218,7 +319,11 @@ count_rereading(CachedBase *cached, const DirtyPages *dirty)
 	last_dirty = dirty->nblocks;
 	cached->reread += dirty->nfoldable;
 	if (cached->reread > cached->base->ledger.nblocks)
-		give_up(cached);
+	{
+		/* that was the price of another one */
+		work = EARNED;
+		give_up_outdated(cached);
+	}
 }
 
 static EdgeQuestion *
@@ -252,7 +357,7 @@ ask(CachedBase *cached, Relation table, EdgeDirection direction)
 		return &question->edges;
 	}
 	if (answer == LEDGER_OTHER_FILE || answer == LEDGER_TOO_DIRTY)
-		give_up(cached);
+		give_up_outdated(cached);
 	MemoryContextDelete(question->context);
 	return refuse(why);
 }
@@ -267,20 +372,12 @@ ask_table(Relation table, EdgeDirection direction)
 	/* the rules hold there as well, but no test has shown it yet */
 	if (RecoveryInProgress() || GetActiveSnapshot()->takenDuringRecovery)
 		return refuse("the server is, or was for this snapshot, a standby");
-	if (cache != NULL && MemoryContextMemAllocated(cache->context, true) > (Size) limit_kb * 1024)
+	if (cache != NULL && (memory_used(cache) > (Size) limit_kb * 1024 || cache->image->superseded))
 		give_up(cache);
 	if (cache != NULL && !RelFileLocatorEquals(cache->base->ledger.file, table->rd_locator) && !BROKEN(FILE))
 		give_up(cache);
-	if (cache == NULL)
-	{
-		if (!pays((Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE))
-			return refuse("building it does not pay yet");
-		work = 0;
-		if ((cache = build(table, &why)) == NULL)
-			return refuse(why);
-	}
-	if (!edge_base_index(cache->base, direction, memory_left(cache->context)))
-		return refuse("the graph is larger than assetreg.graph_cache");
+	if (cache == NULL && (cache = make_base(table, &why)) == NULL)
+		return refuse(why);
 	return ask(cache, table, direction);
 }
 
@@ -325,7 +422,7 @@ build_entities(CachedBase *cached, Relation table, const char **why)
 	MemoryContext caller = MemoryContextSwitchTo(context);
 
 	entity_work = 0;
-	cached->entities = entity_base_build(table, memory_left(cached->context), why);
+	cached->entities = entity_base_build(table, memory_left(cached), why);
 	MemoryContextSwitchTo(caller);
 	if (cached->entities == NULL)
 	{
@@ -401,22 +498,23 @@ Datum
 assetreg_graph_cache_status(PG_FUNCTION_ARGS)
 {
 	TupleDesc	desc;
-	Datum		values[9] = {0};
-	bool		nulls[9] = {false};
+	Datum		values[10] = {0};
+	bool		nulls[10] = {false};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	values[0] = BoolGetDatum(nwalks > 0 && refused == NULL);
-	values[1] = Int64GetDatum(cache == NULL ? 0 : (int64) MemoryContextMemAllocated(cache->context, true));
+	values[1] = Int64GetDatum(cache == NULL ? 0 : (int64) memory_used(cache));
 	values[2] = Int64GetDatum(cache == NULL ? 0 : cache->base->nedges);
 	values[3] = Int64GetDatum(cache == NULL ? 0 : cache->base->ledger.nblocks);
 	values[4] = Int64GetDatum(cache == NULL ? 0 : last_dirty);
-	values[5] = TimestampTzGetDatum(cache == NULL ? 0 : cache->built_at);
+	values[5] = TimestampTzGetDatum(cache == NULL ? 0 : cache->image->made_at);
 	nulls[5] = cache == NULL;
 	values[6] = Int64GetDatum(nbuilds);
 	values[7] = Int64GetDatum(nwalks);
 	values[8] = refused == NULL ? (Datum) 0 : CStringGetTextDatum(refused);
 	nulls[8] = refused == NULL;
+	values[9] = BoolGetDatum(cache != NULL && cache->shared);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 

@@ -117,12 +117,73 @@ ledger_begin(PageLedger *ledger, Relation table)
 	ledger->nblocks = RelationGetNumberOfBlocks(table);
 	ledger->ntaken = 0;
 	ledger->nmaps = ((uint64) ledger->nblocks + MAP_PAGES - 1) / MAP_PAGES;
-	ledger->page_lsns = palloc_extended(Max(ledger->nblocks, 1) * sizeof(XLogRecPtr), MCXT_ALLOC_HUGE);
+	ledger->page_lsns = palloc_extended(Max(ledger->nblocks, 1) * sizeof(XLogRecPtr), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	ledger->map_lsns = palloc(Max(ledger->nmaps, 1) * sizeof(XLogRecPtr));
 	ledger->image = palloc0(Max(ledger->nmaps, 1) * MAP_BYTES);
 	/* before any page is read, so that no bit is set unseen in between */
 	for (int map = 0; map < ledger->nmaps; map++)
 		ledger->map_lsns[map] = read_map(table, map, &copy);
+}
+
+/* What is stored of a ledger before the LSNs of pages, those of the map and its bits. */
+typedef struct StoredLedger
+{
+	RelFileLocator file;
+	BlockNumber nblocks;
+	BlockNumber ntaken;
+	int			nmaps;
+} StoredLedger;
+
+#define STORED_HEAD MAXALIGN(sizeof(StoredLedger))
+
+/*
+ * How many bytes ledger_store() writes.
+ */
+Size
+ledger_size(const PageLedger *ledger)
+{
+	return STORED_HEAD + ledger->nblocks * sizeof(XLogRecPtr) + ledger->nmaps * (sizeof(XLogRecPtr) + MAP_BYTES);
+}
+
+/*
+ * Writes a ledger to a place that is aligned.
+ */
+void
+ledger_store(const PageLedger *ledger, char *to)
+{
+	StoredLedger head = {ledger->file, ledger->nblocks, ledger->ntaken, ledger->nmaps};
+
+	memcpy(to, &head, sizeof(head));
+	to += STORED_HEAD;
+	memcpy(to, ledger->page_lsns, ledger->nblocks * sizeof(XLogRecPtr));
+	to += ledger->nblocks * sizeof(XLogRecPtr);
+	memcpy(to, ledger->map_lsns, ledger->nmaps * sizeof(XLogRecPtr));
+	to += ledger->nmaps * sizeof(XLogRecPtr);
+	memcpy(to, ledger->image, ledger->nmaps * MAP_BYTES);
+}
+
+/*
+ * Makes a ledger as it was stored, in the current memory context.  The pages'
+ * LSNs, which are many and do not change, stay where they are; what is learned
+ * later is written to a copy.
+ */
+void
+ledger_load(PageLedger *ledger, const char *from)
+{
+	const StoredLedger *head = (const StoredLedger *) from;
+
+	ledger->file = head->file;
+	ledger->nblocks = head->nblocks;
+	ledger->ntaken = head->ntaken;
+	ledger->nmaps = head->nmaps;
+	from += STORED_HEAD;
+	ledger->page_lsns = (XLogRecPtr *) from;
+	from += ledger->nblocks * sizeof(XLogRecPtr);
+	ledger->map_lsns = palloc(Max(ledger->nmaps, 1) * sizeof(XLogRecPtr));
+	memcpy(ledger->map_lsns, from, ledger->nmaps * sizeof(XLogRecPtr));
+	from += ledger->nmaps * sizeof(XLogRecPtr);
+	ledger->image = palloc(Max(ledger->nmaps, 1) * MAP_BYTES);
+	memcpy(ledger->image, from, ledger->nmaps * MAP_BYTES);
 }
 
 /* Gives the sink the rows of a locked page; snapshot NULL: the page is all-visible. */

@@ -18,7 +18,7 @@ typedef struct PageLedger
 	RelFileLocator file;		/* a rewritten table is another */
 	BlockNumber nblocks;		/* the copy's pages are among these */
 	BlockNumber ntaken;
-	XLogRecPtr *page_lsns;		/* of each page when it was taken */
+	XLogRecPtr *page_lsns;		/* of each page when it was taken; read only, once loaded */
 	int			nmaps;			/* pages of the visibility map */
 	XLogRecPtr *map_lsns;
 	uint8	   *image;			/* as the map has it, all-visible bits alone: the pages that are taken */
@@ -44,6 +44,9 @@ typedef enum LedgerAnswer
 typedef void (*PageRowSink) (void *arg, HeapTuple tuple);
 
 extern void ledger_begin(PageLedger *ledger, Relation table);
+extern Size ledger_size(const PageLedger *ledger);
+extern void ledger_store(const PageLedger *ledger, char *to);
+extern void ledger_load(PageLedger *ledger, const char *from);
 extern bool ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuffer,
 						BufferAccessStrategy strategy, PageRowSink sink, void *arg);
 extern LedgerAnswer ledger_check(PageLedger *ledger, Relation table, BlockNumber nblocks, bool may_look,
