@@ -216,6 +216,7 @@ CREATE FUNCTION assetreg._assets_facts_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = on SET enable_mergejoin = off SET enable_nestloop = off
+	SET jit = off
 	AS $$
 DECLARE
 	changed bigint[];
@@ -248,6 +249,7 @@ CREATE FUNCTION assetreg._hashes_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 DECLARE
 	waiting text[];

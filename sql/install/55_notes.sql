@@ -118,6 +118,7 @@ COMMENT ON FUNCTION assetreg._may_edit_note(text) IS 'whether the actor or the c
 CREATE FUNCTION assetreg._notes_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 	AS $$
 DECLARE
 	owner constant boolean := (SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c WHERE c.oid = TG_RELID);
@@ -150,6 +151,7 @@ CREATE FUNCTION assetreg._note_history_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_notes');
@@ -168,6 +170,7 @@ COMMENT ON FUNCTION assetreg._note_history_trigger() IS 'keeps what notes said b
 CREATE FUNCTION assetreg._move_notes_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 	AS $$
 DECLARE
 	newest bigint[];

@@ -107,6 +107,7 @@ CREATE FUNCTION assetreg._dependencies_stats_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_dependencies');
@@ -142,6 +143,7 @@ CREATE FUNCTION assetreg._ratings_stats_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_ratings');
@@ -176,6 +178,7 @@ CREATE FUNCTION assetreg._assets_stats_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'assets');
@@ -236,15 +239,20 @@ COMMENT ON FUNCTION assetreg._fold_stats_trigger() IS 'adds to asset_stats what 
 CREATE FUNCTION assetreg._fold_stats() RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_seqscan = off
+	SET enable_seqscan = off SET jit = off SET plan_cache_mode = auto
 	AS $$
 DECLARE
 	xact constant bigint := pg_current_xact_id()::text::bigint;
 	kinds text[];
+	changed bigint;
 BEGIN
-	SELECT array_agg(DISTINCT c.what) INTO kinds FROM assetreg.asset_stat_changes c WHERE c.transaction = xact;
+	SELECT array_agg(DISTINCT c.what), sum(cardinality(c.asset_ids)) INTO kinds, changed FROM assetreg.asset_stat_changes c WHERE c.transaction = xact;
 	IF kinds IS NULL THEN
 		RETURN;  -- an earlier firing has dealt with all
+	END IF;
+	-- while the tables were small any index did; a plan from then would read all of one for each of many rows
+	IF changed > 1000 THEN
+		PERFORM set_config('plan_cache_mode', 'force_custom_plan', true);
 	END IF;
 	IF 'everything' = ANY (kinds) THEN
 		PERFORM assetreg._recount_stats();

@@ -132,6 +132,7 @@ CREATE FUNCTION assetreg._assets_search_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'assets');

@@ -100,6 +100,7 @@ CREATE FUNCTION assetreg._assets_events_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = off SET enable_mergejoin = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 DECLARE
 	actor text := assetreg._actor();
@@ -152,6 +153,7 @@ CREATE FUNCTION assetreg._dependencies_events_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 DECLARE
 	actor text := assetreg._actor();
@@ -199,6 +201,7 @@ CREATE FUNCTION assetreg._notes_events_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_notes');
@@ -217,6 +220,7 @@ CREATE FUNCTION assetreg._ratings_events_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 DECLARE
 	actor text := assetreg._actor();

@@ -263,6 +263,7 @@ CREATE FUNCTION assetreg._new_versions_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+	SET jit = off
 	AS $$
 DECLARE
 	followers bigint[];
@@ -334,6 +335,7 @@ COMMENT ON FUNCTION assetreg._check_update_state(bigint, text, text) IS 'raises 
 CREATE FUNCTION assetreg._update_state_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 	AS $$
 BEGIN
 	IF OLD.closed_at IS NOT NULL OR NEW.state = OLD.state THEN
@@ -369,6 +371,7 @@ COMMENT ON FUNCTION assetreg._update_events(bigint[], text) IS 'writes an event 
 CREATE FUNCTION assetreg._updates_opened_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
+	SET jit = off
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_updates');
@@ -383,6 +386,7 @@ CREATE FUNCTION assetreg._update_history_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = on SET enable_mergejoin = off SET enable_nestloop = off
+	SET jit = off
 	AS $$
 DECLARE
 	acted record;
