@@ -17,7 +17,7 @@ CREATE FUNCTION assetreg._keep_references_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-	SET jit = off
+	SET jit = off SET enable_material = off  -- cached plans must not pair all rows with all, however few there were
 	AS $$
 DECLARE
 	gone bigint[];

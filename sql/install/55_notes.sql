@@ -151,7 +151,7 @@ CREATE FUNCTION assetreg._note_history_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-	SET jit = off
+	SET jit = off SET enable_material = off  -- cached plans must not pair all rows with all, however few there were
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_notes');

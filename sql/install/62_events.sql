@@ -153,7 +153,7 @@ CREATE FUNCTION assetreg._dependencies_events_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-	SET jit = off
+	SET jit = off SET enable_material = off  -- cached plans must not pair all rows with all, however few there were
 	AS $$
 DECLARE
 	actor text := assetreg._actor();
@@ -201,7 +201,7 @@ CREATE FUNCTION assetreg._notes_events_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-	SET jit = off
+	SET jit = off SET enable_material = off  -- cached plans must not pair all rows with all, however few there were
 	AS $$
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_notes');
@@ -220,7 +220,7 @@ CREATE FUNCTION assetreg._ratings_events_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
-	SET jit = off
+	SET jit = off SET enable_material = off  -- cached plans must not pair all rows with all, however few there were
 	AS $$
 DECLARE
 	actor text := assetreg._actor();
