@@ -146,7 +146,7 @@ sub start_readers
 		my $file = PostgreSQL::Test::Utils::tempdir . '/reader' . ++$nreaders;
 		append_to_file($file, $statements x 5000);
 		my $loop = q{end=$((SECONDS + $1)); while [ $SECONDS -lt $end ]; do timeout $((end - SECONDS + 1)) psql -XAtq -d "$2" -f "$3" >>"$3.out" 2>>"$3.err"; done};
-		$reader = { name => $name, file => $file, run => IPC::Run::start([ 'bash', '-c', $loop, 'reader', $seconds, $connstr, $file ], '<', \undef, '>', \undef, '2>', \undef) };
+		$reader = { name => $name, file => $file, run => IPC::Run::start([ 'bash', '-c', $loop, 'reader', $seconds, $connstr, $file ], '<', \undef, '>&', '/dev/null') };
 	}
 	return @readers;
 }
