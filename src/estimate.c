@@ -217,7 +217,7 @@ all_found(const Sample *sample, double nentities)
 
 	if (sample->complete)
 		return found;
-	for (int depth = 1; depth < (sample->max_depth == NO_MAX_DEPTH ? 16 : sample->max_depth) && most < nentities; depth++)
+	for (int depth = 0; depth < (sample->max_depth == NO_MAX_DEPTH ? 16 : sample->max_depth) && most < nentities; depth++)
 		most += level *= growth;
 	return sqrt(found * Max(found, Min(most, Max(nentities, found))));
 }
