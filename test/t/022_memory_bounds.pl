@@ -111,6 +111,16 @@ SQL
 cmp_ok($cancelled, '>', 1, "$cancelled builds or walks were cancelled");
 cmp_ok($worst, '<', 1, sprintf('within %.2f s', $worst));
 
+# --- the planner waits for nobody ----------------------------------------------------------------------
+
+my $locker = $node->background_psql('plain');
+my $plan = q{SET statement_timeout = '10s'; EXPLAIN SELECT * FROM assetreg.where_used(6)};
+unlike($node->safe_psql('plain', $plan), qr/rows=1000 /, 'the planner looks at the graph');
+$locker->query_safe('BEGIN; LOCK TABLE assetreg.asset_dependencies IN ACCESS EXCLUSIVE MODE');
+like($node->safe_psql('plain', $plan), qr/rows=1000 /, 'but does not wait for it');
+$locker->query_safe('COMMIT');
+$locker->quit;
+
 # --- memory is given back -----------------------------------------------------------------------------
 
 my $memory = q{SELECT sum(total_bytes) FROM pg_backend_memory_contexts};
