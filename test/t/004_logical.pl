@@ -67,7 +67,7 @@ $publisher->safe_psql('postgres', q{
 same_on_subscriber('after changes');
 cmp_ok($subscriber->safe_psql('postgres', 'SELECT count(*) FROM fired'), '>', 100, 'rows came one by one');
 
-like($session->query_safe('SELECT builds FROM assetreg.graph_cache_status'), qr/^[12]$/, 'by memory of before the changes');
+like($session->query_safe('SELECT builds FROM assetreg.graph_cache_status'), qr/^[0-2]$/, 'by memory of before the changes');
 $session->quit;
 
 # Local changes are as on any registry, once the sequence is right.
