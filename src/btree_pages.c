@@ -441,6 +441,9 @@ btree_pages_read(BtreePages *pages, KeySet *keys, PageSink sink, void *arg)
 
 		if (next == NEXT_NONE)
 			return;
+		/* keys may end while their entries go on */
+		if (next == NEXT_RIGHT && !keys->seek(keys, key, &key))
+			return;
 		/* a second descent for a key would come to the same page again */
 		if (next == NEXT_DESCEND && key != sought)
 			block = descend(pages, sought = key);

@@ -51,9 +51,24 @@
  *    file.  With wal_level = minimal neither its pages nor its map need have
  *    LSNs, so the number alone tells them apart (the test shows it); it comes
  *    back after four billion others at the earliest.
+ * 8. A standby does all of this in the primary's order (heap_xlog_*, heapam.c).
+ *    A bit is set after the conflict with older snapshots is resolved, and the
+ *    wait is for the end of their transactions (GetConflictingVirtualXIDs,
+ *    VirtualXactLock), imported and parallel ones as well.  Records without a
+ *    horizon set bits of pages that are empty or frozen, and freezing has
+ *    resolved that conflict itself.  A full-page image of the map holds no bit
+ *    that has no earlier record: bit and record are made under the lock of the
+ *    map's page.  It may lack bits whose clearing is logged later, which does no
+ *    harm, and it moves the LSN like any replay.  Whether a snapshot taken
+ *    in recovery lost sight of subtransactions (suboverflowed) matters only to
+ *    dirty pages, which HeapTupleSatisfiesVisibility reads.  Hint bits that a
+ *    standby sets move no LSN (MarkBufferDirtyHint), and the index's killed
+ *    entries are not read here.  Snapshots taken in recovery outlive a promotion:
+ *    they hold back the horizon of the new primary like all others
+ *    (ComputeXidHorizons).
  *
  * LSNs never go back in the life of a backend: crashes end it, a promotion
- * goes on from what was replayed.
+ * goes on from what was replayed, and so does a standby whose primary changes.
  */
 #include "postgres.h"
 

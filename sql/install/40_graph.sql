@@ -215,23 +215,28 @@ $$;
 COMMENT ON FUNCTION assetreg.move_dependents(bigint, bigint, bigint[]) IS
 	'moves declared dependencies from one asset to another; derived ones come back with moved = false';
 
+CREATE FUNCTION assetreg._estimate_rows(internal) RETURNS internal
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'assetreg_estimate_rows';
+COMMENT ON FUNCTION assetreg._estimate_rows(internal) IS 'tells the planner how many rows a walk will give';
+
 CREATE FUNCTION assetreg.where_used(id bigint, max_depth int = NULL, kinds text[] = NULL, active_only boolean = false,
 		all_versions boolean = false)
 	RETURNS TABLE (entity_id bigint, kind text, key text, label text, active boolean, depth int, via_id bigint, start_id bigint)
-	LANGUAGE c STABLE PARALLEL SAFE ROWS 1000 COST 1000
+	LANGUAGE c STABLE PARALLEL SAFE ROWS 1000 COST 1000 SUPPORT assetreg._estimate_rows
 	AS 'MODULE_PATHNAME', 'assetreg_where_used';
 COMMENT ON FUNCTION assetreg.where_used(bigint, int, text[], boolean, boolean) IS
 	'everything that needs an entity, directly or through others, each once at its smallest depth';
 
 CREATE FUNCTION assetreg.dependencies_of(id bigint, max_depth int = NULL, kinds text[] = NULL)
 	RETURNS TABLE (entity_id bigint, kind text, key text, label text, active boolean, depth int, via_id bigint, start_id bigint)
-	LANGUAGE c STABLE PARALLEL SAFE ROWS 100 COST 1000
+	LANGUAGE c STABLE PARALLEL SAFE ROWS 100 COST 1000 SUPPORT assetreg._estimate_rows
 	AS 'MODULE_PATHNAME', 'assetreg_dependencies_of';
 COMMENT ON FUNCTION assetreg.dependencies_of(bigint, int, text[]) IS
 	'everything that an entity needs, directly or through others, each once at its smallest depth';
 
 CREATE FUNCTION assetreg.dependents(ids bigint[], max_depth int = NULL) RETURNS TABLE (entity_id bigint, depth int)
-	LANGUAGE c STABLE PARALLEL SAFE ROWS 1000 COST 1000
+	LANGUAGE c STABLE PARALLEL SAFE ROWS 1000 COST 1000 SUPPORT assetreg._estimate_rows
 	AS 'MODULE_PATHNAME', 'assetreg_dependents';
 COMMENT ON FUNCTION assetreg.dependents(bigint[], int) IS
 	'the ids of everything that needs one of several entities, which are left out themselves';
@@ -243,7 +248,7 @@ COMMENT ON FUNCTION assetreg.dependent_count(bigint, boolean, boolean) IS 'how m
 
 CREATE FUNCTION assetreg.impact(id bigint, all_versions boolean = false)
 	RETURNS TABLE (kind text, affected bigint, active bigint, min_depth int, max_depth int)
-	LANGUAGE c STABLE PARALLEL SAFE ROWS 10 COST 1000
+	LANGUAGE c STABLE PARALLEL SAFE ROWS 10 COST 1000 SUPPORT assetreg._estimate_rows
 	AS 'MODULE_PATHNAME', 'assetreg_impact';
 COMMENT ON FUNCTION assetreg.impact(bigint, boolean) IS 'what a change of an entity affects, counted by kind';
 

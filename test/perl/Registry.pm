@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_server configure fill rows contents answers agrees_with_sql works_on same_lines same_registry);
+our @EXPORT = qw(new_server configure fill rows contents answers agrees_with_sql agrees_in_memory works_on same_lines same_registry);
 
 our @tables = qw(entity_kinds asset_types entities assets asset_hashes asset_dependencies version_ordinals asset_verifications
 	verification_runs unresolved_references asset_notes asset_note_history asset_ratings asset_stats asset_search asset_outcomes);
@@ -156,11 +156,8 @@ sub answers
 	} grep { !$which || /$which/ } sort keys %of);
 }
 
-# How many rows a walk from each entity gives otherwise than plain SQL does, in the same statement.
-sub agrees_with_sql
-{
-	my ($node, $database, $test) = @_;
-	is($node->safe_psql($database, <<'SQL'), '0', $test);
+# Counts the rows that a walk from each entity gives otherwise than plain SQL does, in the same statement.
+my $disagreements = <<'SQL';
 WITH RECURSIVE closure AS (
 	SELECT dependency_id AS start_id, dependent_id AS id FROM assetreg.asset_dependencies
 	UNION
@@ -170,8 +167,21 @@ WITH RECURSIVE closure AS (
 )
 SELECT count(*)
 FROM (SELECT * FROM closure WHERE id <> start_id) c FULL JOIN walked w USING (start_id, id)
-WHERE c IS NULL OR w IS NULL
+WHERE c IS NULL OR w IS NULL;
 SQL
+
+sub agrees_with_sql
+{
+	my ($node, $database, $test) = @_;
+	is($node->safe_psql($database, $disagreements), '0', $test);
+	return;
+}
+
+# The same of walks through memory, which must have answered; in a session that may have asked before.
+sub agrees_in_memory
+{
+	my ($asks, $test) = @_;
+	is($asks->("SET assetreg.graph_source = memory;\n$disagreements SELECT coalesce(refused, 'used') FROM assetreg.graph_cache_status"), "0\nused", $test);
 	return;
 }
 

@@ -41,6 +41,9 @@ DECLARE
 	new bigint := assetreg.put_entity('scene', 'key ' || random());
 BEGIN
 	UPDATE assetreg.entities SET active = NOT active, label = random()::text WHERE id = (SELECT any_entity(200)) AND kind NOT IN (SELECT name FROM assetreg.asset_types);
+	INSERT INTO assetreg.entity_kinds SELECT 'kind ' || new % 40 ON CONFLICT DO NOTHING;
+	UPDATE assetreg.entities SET kind = (ARRAY['scene', 'job', 'kind ' || new % 40])[1 + floor(random() * 3)]
+		WHERE id = (SELECT any_entity(200)) AND kind NOT IN (SELECT name FROM assetreg.asset_types);
 	PERFORM assetreg.add_dependency(new, d) FROM (SELECT any_entity()) e (d) WHERE d <> new;
 	PERFORM assetreg.add_dependency(d, new) FROM (SELECT any_entity()) e (d) WHERE d <> new;
 	DELETE FROM assetreg.entities WHERE id = (SELECT any_entity(200)) AND kind NOT IN (SELECT name FROM assetreg.asset_types);

@@ -44,6 +44,7 @@ sub restored
 	quietly($test, @$_[0], '-d', $database, @$_[1 .. $#$_]) for @commands;
 	same_registry($node, $database, $contents, $answers, $test);
 	works_on($node, $database, $test);
+	agrees_in_memory(sub { $node->safe_psql($database, $_[0]) }, "$test: memory agrees with SQL");
 	return $database;
 }
 

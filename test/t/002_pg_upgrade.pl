@@ -31,6 +31,7 @@ for my $how ('--copy', '--link')
 	$new->start;
 	same_registry($new, 'postgres', $contents, $answers, $how);
 	agrees_with_sql($new, 'postgres', "$how: walks agree with SQL");
+	agrees_in_memory(sub { $new->safe_psql('postgres', $_[0]) }, "$how: memory agrees with SQL");
 	works_on($new, 'postgres', $how);
 	agrees_with_sql($new, 'postgres', "$how: and after a change");
 	$new->stop;

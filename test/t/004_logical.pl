@@ -32,6 +32,9 @@ my $tables = join ', ', map { "assetreg.$_" } @Registry::tables;
 $publisher->safe_psql('postgres', "CREATE PUBLICATION registry FOR TABLE $tables");
 $subscriber->safe_psql('postgres', sprintf q{CREATE SUBSCRIPTION registry CONNECTION '%s dbname=postgres' PUBLICATION registry}, $publisher->connstr);
 
+# a session that keeps its memory while rows are applied
+my $session = $subscriber->background_psql('postgres');
+
 sub same_on_subscriber
 {
 	my ($test) = @_;
@@ -40,6 +43,7 @@ sub same_on_subscriber
 	my $walks = qr/^(?!check_registry)/;
 	same_lines(answers($subscriber, 'postgres', $walks), answers($publisher, 'postgres', $walks), "$test: the same answers");
 	agrees_with_sql($subscriber, 'postgres', "$test: walks agree with SQL");
+	agrees_in_memory(sub { $session->query_safe($_[0]) }, "$test: memory agrees with SQL");
 	like($subscriber->safe_psql('postgres', 'SELECT * FROM assetreg.check_registry()'),
 		qr/^sequence assetreg.entities_id_seq\|is at \d+, behind the largest id \d+$/, "$test: check_registry() tells of the sequence alone");
 	return;
@@ -62,6 +66,9 @@ $publisher->safe_psql('postgres', q{
 });
 same_on_subscriber('after changes');
 cmp_ok($subscriber->safe_psql('postgres', 'SELECT count(*) FROM fired'), '>', 100, 'rows came one by one');
+
+like($session->query_safe('SELECT builds FROM assetreg.graph_cache_status'), qr/^[0-2]$/, 'by memory of before the changes');
+$session->quit;
 
 # Local changes are as on any registry, once the sequence is right.
 $subscriber->safe_psql('postgres', q{

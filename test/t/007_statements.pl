@@ -20,11 +20,13 @@ my $answers = answers($node, 'postgres', $parallel_safe);
 
 my $forced = $node->safe_psql('postgres', q{SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')});
 $node->safe_psql('postgres', "ALTER DATABASE postgres SET $forced = on");
-for my $source ('auto', 'sql')
+for my $source ('auto', 'memory', 'sql')
 {
 	$node->safe_psql('postgres', "ALTER DATABASE postgres SET assetreg.graph_source = $source");
 	same_lines(answers($node, 'postgres', $parallel_safe), $answers, "in parallel workers, $source");
 }
+my ($status, $out, $error) = $node->psql('postgres', "\\set SHOW_CONTEXT always\nSET client_min_messages = debug1; SET assetreg.graph_source = memory; SELECT assetreg.dependent_count(1, true)");
+like($error, qr/dependency walk uses memory.*\n.*CONTEXT:  parallel worker/, 'by the memory of a worker');
 my $sum = 'SELECT sum(assetreg.dependent_count(id, true)) FROM assetreg.entities';
 $node->safe_psql('postgres', "ALTER DATABASE postgres SET $_")
 	for 'parallel_setup_cost = 0', 'parallel_tuple_cost = 0', 'min_parallel_table_scan_size = 0', 'parallel_leader_participation = off';
@@ -36,10 +38,13 @@ SAVEPOINT a;
 DELETE FROM assetreg.asset_dependencies WHERE dependency_id % 2 = 0;
 $sum \\gset parallel_
 RESET $forced;
+SET assetreg.graph_source = memory;
+$sum \\gset memory_
+RESET assetreg.graph_source;
 SET max_parallel_workers_per_gather = 0;
 $sum \\gset serial_
 SELECT :parallel_sum < :before_sum;
-SELECT :parallel_sum = :serial_sum;
+SELECT :parallel_sum = :serial_sum AND :memory_sum = :serial_sum;
 ROLLBACK;
 SQL
 $node->safe_psql('postgres', "ALTER DATABASE postgres RESET ALL");
@@ -85,7 +90,7 @@ SQL
 sub says
 {
 	my ($statements, $expected, $test) = @_;
-	for my $source ('auto', 'sql')
+	for my $source ('auto', 'memory', 'sql')
 	{
 		is($node->safe_psql('small', "SET assetreg.graph_source = $source; BEGIN;\n$statements;\nROLLBACK"), $expected, "$test, $source");
 	}
@@ -143,6 +148,33 @@ INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) VALUES (8,
 SELECT users_of(1);
 SQL
 
+says(<<'SQL', "9\nt", 'memory is what is asked');
+SELECT users_of(1);
+SELECT used = (current_setting('assetreg.graph_source') = 'memory') FROM assetreg.graph_cache_status;
+SQL
+# The guard amid a cascade of somebody else's foreign key: it sees what the same transaction has done to the edges.
+says(<<'SQL', "refused\ndeleted\n0", 'the guard in the midst of a cascade');
+CREATE TABLE packs (id int PRIMARY KEY);
+INSERT INTO packs VALUES (1), (2);
+ALTER TABLE assetreg.assets ADD COLUMN pack int REFERENCES packs ON DELETE CASCADE;
+SELECT assetreg.register_asset('lora', 'packed', '1') AS packed \gset
+UPDATE assetreg.assets SET pack = 1 WHERE id = :packed;
+CREATE FUNCTION pg_temp.delete_pack() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM users_of(1);
+	DELETE FROM packs WHERE id = 1;
+	RETURN 'deleted';
+EXCEPTION WHEN dependent_objects_still_exist THEN
+	RETURN 'refused';
+END $$;
+SET LOCAL assetreg.actor = 'ana';
+INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) SELECT 1, id FROM assetreg.assets WHERE pack = 1;
+SELECT pg_temp.delete_pack();
+DELETE FROM assetreg.asset_dependencies WHERE dependent_id = 1;
+SELECT pg_temp.delete_pack();
+SELECT count(*) FROM assetreg.assets;
+SQL
+
 # --- plans that are kept ----------------------------------------------------------------------------
 
 for my $mode ('force_generic_plan', 'force_custom_plan')
@@ -165,7 +197,7 @@ SQL
 }
 
 # Without the tables a walk says so, with new ones it goes on: in sessions that have plans of the old ones.
-for my $source ('auto', 'sql')
+for my $source ('auto', 'memory', 'sql')
 {
 	my $session = $node->background_psql('small', on_error_stop => 0);
 	$session->query("SET assetreg.graph_source = $source");
@@ -187,7 +219,7 @@ for my $source ('auto', 'sql')
 
 # --- snapshots from elsewhere -----------------------------------------------------------------------
 
-for my $source ('auto', 'sql')
+for my $source ('auto', 'memory', 'sql')
 {
 	my $first = $node->background_psql('small');
 	my $second = $node->background_psql('small');

@@ -35,7 +35,7 @@ for my $round (1 .. 3)
 	my @sessions = map { writer($_) } (
 		'SELECT change_edges(); SELECT change_entities(); SELECT copy_edges();',
 		"WITH new AS (SELECT assetreg.register_asset('lora', 'round $round ' || random(), '1') AS id) INSERT INTO committed SELECT id FROM new;",
-		'VACUUM assetreg.asset_dependencies, assetreg.entities; VACUUM (FREEZE) assetreg.assets; SELECT count(*) FROM assetreg.where_used(1);');
+		'VACUUM assetreg.asset_dependencies, assetreg.entities; VACUUM (FREEZE) assetreg.assets; SET assetreg.graph_source = memory; SELECT count(*) FROM assetreg.where_used(1);');
 	my $least = 100 * $round;
 	$node->poll_query_until('postgres', "SELECT count(*) > $least FROM committed") or die 'nothing was written';
 	my $pid = slurp_file($node->data_dir . '/postmaster.pid') =~ s/\n.*//sr;
@@ -51,6 +51,7 @@ for my $round (1 .. 3)
 	ok($started, "round $round: the server is up again");
 	is($node->safe_psql('postgres', 'SELECT * FROM assetreg.check_registry()'), '', "round $round: the registry is whole");
 	agrees_with_sql($node, 'postgres', "round $round: walks agree with SQL");
+	agrees_in_memory(sub { $node->safe_psql('postgres', $_[0]) }, "round $round: and so does memory");
 }
 $node->stop;
 done_testing();

@@ -56,6 +56,10 @@ make_graph('plain', $random);
 compare('plain', 'never vacuumed', 'used');
 $node->safe_psql('plain', 'VACUUM');
 compare('plain', 'vacuumed', 'used');
+my ($rc, $counts_of, $messages) = $node->psql('plain', "SET client_min_messages = debug1;\nSET assetreg.graph_source = memory;\nSELECT affected > 100 FROM assetreg.impact(5);");
+is($counts_of, 't', 'impact() counts');
+like($messages, qr/dependency walk uses memory/, 'in memory');
+unlike($messages, qr/kinds are not read from memory/, 'kinds as well');
 compare('plain', 'a bound of zero', 'assetreg.graph_cache is off', "SET assetreg.graph_cache = '0';");
 compare('plain', 'off', 'assetreg.graph_cache is off', 'SET assetreg.graph_cache = off;');
 compare('plain', 'a graph larger than the bound', 'the graph is larger than assetreg.graph_cache', "SET assetreg.graph_cache = '64kB';");
@@ -110,6 +114,16 @@ SQL
 }
 cmp_ok($cancelled, '>', 1, "$cancelled builds or walks were cancelled");
 cmp_ok($worst, '<', 1, sprintf('within %.2f s', $worst));
+
+# --- the planner waits for nobody ----------------------------------------------------------------------
+
+my $locker = $node->background_psql('plain');
+my $plan = q{SET statement_timeout = '10s'; EXPLAIN SELECT * FROM assetreg.where_used(6)};
+unlike($node->safe_psql('plain', $plan), qr/rows=1000 /, 'the planner looks at the graph');
+$locker->query_safe('BEGIN; LOCK TABLE assetreg.asset_dependencies IN ACCESS EXCLUSIVE MODE');
+like($node->safe_psql('plain', $plan), qr/rows=1000 /, 'but does not wait for it');
+$locker->query_safe('COMMIT');
+$locker->quit;
 
 # --- memory is given back -----------------------------------------------------------------------------
 

@@ -1,0 +1,129 @@
+# The graph in memory is exact on a hot standby, too. While the primary changes everything, and vacuums all the time,
+# sessions of a standby, and of a standby of that, hold memory against the index and WITH RECURSIVE under one snapshot:
+# of a statement, held long, in old cursors, exported. Replay waits for them, or throws them out; it pauses and goes
+# on; with feedback and without; with and without hint bits in the log. At last the standby is promoted, and its
+# sessions go on with the memory that they have.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Comparison;
+use Registry;
+use Torture;
+use Test::More;
+
+my $seconds = $ENV{STANDBY_SECONDS} // 10;
+my $primary = new_server('primary', allows_streaming => 1);
+$primary->append_conf('postgresql.conf', "deadlock_timeout = 100ms\nsession_preload_libraries = 'assetreg'\nhot_standby_feedback = on\nmax_standby_streaming_delay = -1");
+$primary->append_conf('postgresql.conf', "assetreg.break = $ENV{ASSETREG_BREAK}") if $ENV{ASSETREG_BREAK};
+$primary->start;
+fill($primary, 'postgres');
+prepare_torture($primary, 'postgres');
+prepare_comparisons($primary, 'postgres');
+$primary->safe_psql('postgres', 'VACUUM assetreg.asset_dependencies, assetreg.entities');
+$primary->backup('start');
+
+sub standby_of
+{
+	my ($name, $upstream) = @_;
+	my $standby = PostgreSQL::Test::Cluster->new($name);
+	$standby->init_from_backup($primary, 'start', has_streaming => 1);
+	$standby->enable_streaming($upstream);
+	$standby->append_conf('postgresql.conf', 'wal_receiver_status_interval = 1');
+	$standby->start;
+	return $standby;
+}
+my $standby = standby_of('standby', $primary);
+my $second = standby_of('second', $standby);
+
+my $compare = "SELECT compare((random() * 420)::bigint) FROM generate_series(1, 3);\n";
+my $sleep = "SELECT FROM pg_sleep(0.03);\n";
+my $held = "BEGIN ISOLATION LEVEL REPEATABLE READ;\n" . "$compare$sleep" x 4 . "COMMIT;\n";
+my $cursor = "BEGIN;\nDECLARE c CURSOR FOR SELECT compare(i * 40) FROM generate_series(1, 10) i;\nFETCH 2 FROM c;\n$sleep$compare$sleep"
+	. "FETCH 2 FROM c;\n$sleep${compare}FETCH 6 FROM c;\nCOMMIT;\n";
+# as in 020_memory.pl: the lock keeps a snapshot exported until it is imported
+my $unlock = "SELECT FROM (SELECT pg_advisory_unlock_all()) u;\n";
+my $export = "${unlock}BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT pg_export_snapshot();\n$sleep$sleep${compare}SELECT pg_advisory_lock(7);\nCOMMIT;\n";
+my $import = "${unlock}SELECT pg_advisory_lock_shared(7);\nSELECT count(*) > 0 AS found, min(name) AS snapshot FROM pg_ls_dir('pg_snapshots') name \\gset\n\\if :found\n"
+	. "BEGIN ISOLATION LEVEL REPEATABLE READ;\nSET TRANSACTION SNAPSHOT :'snapshot';\n$unlock$compare$sleep${compare}COMMIT;\n\\endif\n";
+
+sub readers
+{
+	my ($time) = @_;
+	my @readers = start_readers($time, [ 'standby', $standby->connstr('postgres'), $compare ], [ 'a held snapshot', $standby->connstr('postgres'), $held ],
+		[ 'an old cursor', $standby->connstr('postgres'), $cursor ],
+		[ 'an exported snapshot', $standby->connstr('postgres'), $export ], [ 'an imported snapshot', $standby->connstr('postgres'), $import ],
+		[ 'a standby of the standby', $second->connstr('postgres'), "$compare$held" ]);
+	return @readers;
+}
+
+# What writers do to a primary; some of it takes locks that wait for readers of a standby.
+sub write_to
+{
+	my ($node, $time) = @_;
+	my $connstr = $node->connstr('postgres');
+	torture($time,
+		[ 'writers', $connstr, [qw(-c 2)], 'SELECT change_edges();', 'SELECT change_entities();', 'SELECT copy_edges();', 'SELECT without_triggers();',
+			# standbys lose sight of so many subtransactions
+			"BEGIN;\nSELECT many_subtransactions();\n\\sleep 20 ms\nSELECT many_subtransactions();\nCOMMIT;", "BEGIN;\nSELECT change_edges();\n\\sleep 20 ms\nROLLBACK;" ],
+		[ 'prepared transactions', $connstr, [], map { "BEGIN;\nSET LOCAL assetreg.notify = off;\nSELECT change_edges();\nPREPARE TRANSACTION 'p';\n\\sleep 40 ms\n$_ PREPARED 'p';\n\\sleep 100 ms\n" }
+			qw(COMMIT ROLLBACK) ],
+		[ 'vacuum', $connstr, [], "VACUUM assetreg.asset_dependencies, assetreg.entities;\n\\sleep 20 ms\n", "VACUUM (FREEZE) assetreg.asset_dependencies;\n\\sleep 20 ms\n",
+			"CHECKPOINT;\n" ],
+		[ 'rewrites', $connstr, [],
+			map { "$_\n\\sleep 400 ms\n" } "SELECT rewrite('TRUNCATE assetreg.asset_dependencies');\nSELECT refill();\n", "SELECT rewrite('CLUSTER assetreg.entities USING entities_pkey');",
+			"SELECT rewrite('SELECT pg_truncate_visibility_map(\$\$assetreg.asset_dependencies\$\$)');", 'VACUUM (FULL, SKIP_LOCKED) assetreg.asset_dependencies;',
+			"DELETE FROM assetreg.asset_dependencies WHERE ctid > '(4,0)';\nVACUUM assetreg.asset_dependencies;\nSELECT refill();\n" ]);
+	return;
+}
+
+my @readers = readers($seconds);
+write_to($primary, $seconds - 1);
+my ($used) = finish_readers(@readers);
+cmp_ok($used, '>', 10 * $seconds, "replay waits: $used comparisons");
+is(differences($_), undef, $_->name . ': no walk differs') for $standby, $second;
+
+# Replay throws readers out, and stops and goes on.
+$_->append_conf('postgresql.conf', "hot_standby_feedback = off\nmax_standby_streaming_delay = 50ms\nmax_standby_archive_delay = 50ms") for $standby, $second;
+$_->reload for $standby, $second;
+$primary->append_conf('postgresql.conf', 'wal_log_hints = on');
+$primary->restart;
+@readers = readers($seconds);
+my @pauses = start_readers($seconds, [ 'pauses', $standby->connstr('postgres'), "SELECT true FROM (SELECT pg_wal_replay_pause()) p, pg_sleep(0.2);\n"
+	. "SELECT true FROM (SELECT pg_wal_replay_resume()) p, pg_sleep(0.2);\n" ]);
+write_to($primary, $seconds - 1);
+finish_readers(@pauses);
+$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
+($used, my $cancelled) = finish_readers(@readers);
+cmp_ok($used, '>', 10 * $seconds, "readers are thrown out: $used comparisons");
+cmp_ok($cancelled, '>', 0, "$cancelled times");
+is(differences($_), undef, $_->name . ': no walk differs') for $standby, $second;
+
+# Promotion. Sessions stay, with a snapshot of before and with the memory of before.
+$_->append_conf('postgresql.conf', "max_standby_streaming_delay = -1\nhot_standby_feedback = on") for $standby, $second;
+$_->reload for $standby, $second;
+my @sessions = map { $_->background_psql('postgres') } $standby, $standby, $second;
+my ($fresh, $old, $cascaded) = @sessions;
+my $ask = 'SELECT bool_and(compare(i * 20)), (SELECT builds || $$ $$ || pg_backend_pid() FROM assetreg.graph_cache_status) FROM generate_series(0, 20) i';
+$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+my $rows = 'SELECT count(*), md5(string_agg((d.dependency_id, d.dependent_id)::text, $$ $$ ORDER BY 1)) FROM assetreg.asset_dependencies d';
+my $seen = $old->query_safe($rows);
+my @before = map { $_->query_safe($ask) } @sessions;
+like($_, qr/^t\|/, 'a session has memory') for @before;
+@readers = readers($seconds);
+$primary->stop;
+$standby->promote;
+is($fresh->query_safe($ask), $before[0], 'promoted: a session goes on with the memory it has');
+write_to($standby, $seconds - 2);
+is($old->query_safe($rows), $seen, 'a snapshot of before sees what it saw') if !$ENV{ASSETREG_BREAK};
+like($old->query_safe($ask), qr{^t\|}, 'and memory answers for it');
+$old->query_safe('COMMIT');
+finish_readers(@readers);
+like($_->query_safe($ask), qr/^t\|/, 'a session goes on after writes') for @sessions;
+$_->quit for @sessions;
+
+$_->stop for $second, $standby;
+is(differences($_), undef, $_->name . ': no walk differs') for $standby, $second, $primary;
+done_testing();
