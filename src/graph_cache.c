@@ -262,7 +262,7 @@ ask_table(Relation table, EdgeDirection direction)
 {
 	const char *why;
 
-	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
+	if (!catalog_pages_readable(table) || !ledger_possible(table))
 		return refuse("the table's pages may not be read by this statement");
 	/* the rules hold there as well, but no test has shown it yet */
 	if (RecoveryInProgress() || GetActiveSnapshot()->takenDuringRecovery)
@@ -351,7 +351,7 @@ ask_entities(CachedBase *cached, Relation table, const char **why)
 	EntityQuestion *question;
 
 	*why = "the entities' pages may not be read by this statement";
-	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
+	if (!catalog_pages_readable(table) || !ledger_possible(table))
 		return NULL;
 	/* nobody else reads what is given up here */
 	if (cached->entities != NULL && cached->nquestions == 1

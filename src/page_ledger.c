@@ -74,6 +74,17 @@
 #define image_byte(ledger, block) (&(ledger)->image[(block) / MAP_PAGES * MAP_BYTES + (block) % MAP_PAGES / 4])
 #define block_bit(block) (VISIBILITYMAP_ALL_VISIBLE << (block) % 4 * 2)
 
+/*
+ * May a ledger of the table, as its file is now, be begun and asked (facts 5 and 8)?
+ */
+bool
+ledger_possible(Relation table)
+{
+	return RelationNeedsWAL(table)
+		&& table->rd_createSubid == InvalidSubTransactionId
+		&& table->rd_firstRelfilelocatorSubid == InvalidSubTransactionId;
+}
+
 /* How many pages may be dirty before other sources of the graph are faster. */
 uint32
 ledger_max_dirty(BlockNumber nblocks)
