@@ -7,6 +7,9 @@
 #ifndef ASSETREG_COMPAT_H
 #define ASSETREG_COMPAT_H
 
+/* before macros take their functions' names */
+#include "access/genam.h"
+#include "executor/executor.h"
 #include "utils/snapmgr.h"
 
 #if PG_VERSION_NUM < 150000
@@ -64,6 +67,7 @@ extern PGDLLEXPORT void _PG_init(void); /* declared by fmgr.h from 16 on */
 #if PG_VERSION_NUM < 160000
 #define RelFileLocator RelFileNode
 #define RelFileLocatorEquals RelFileNodeEquals
+#define rd_firstRelfilelocatorSubid rd_firstRelfilenodeSubid
 #define rd_locator rd_node
 #endif
 

@@ -366,7 +366,7 @@ ask_table(Relation table, EdgeDirection direction)
 {
 	const char *why;
 
-	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
+	if (!catalog_pages_readable(table) || !ledger_possible(table))
 		return refuse("the table's pages may not be read by this statement");
 	if (cache != NULL && (memory_used(cache) > (Size) limit_kb * 1024 || cache->image->superseded))
 		give_up(cache);
@@ -444,7 +444,7 @@ ask_entities(CachedBase *cached, Relation table, const char **why)
 	EntityQuestion *question;
 
 	*why = "the entities' pages may not be read by this statement";
-	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
+	if (!catalog_pages_readable(table) || !ledger_possible(table))
 		return NULL;
 	/* nobody else reads what is given up here */
 	if (cached->entities != NULL && cached->nquestions == 1

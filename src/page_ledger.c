@@ -7,42 +7,55 @@
  * still holds what was copied, as far as the active snapshot can see; all
  * others are dirty, and are to be read with the ordinary check of visibility.
  *
- * The facts it rests on, in PostgreSQL 15 to 18, src/backend/access/heap:
+ * The facts it rests on, read in src/backend/access/heap of PostgreSQL 15.18,
+ * 16.2, 17.4 and 18.6 (of 17.12 what is said of it was tried):
  *
- * 1. A set bit is true for every snapshot there is.  vacuumlazy.c sets it if
- *    every row's xmin precedes the horizon of all snapshots of the database
- *    (GetOldestNonRemovableTransactionId, procarray.c), which each snapshot,
+ * 1. A set bit is true for every snapshot there is.  vacuumlazy.c sets it
+ *    (lazy_scan_prune, lazy_vacuum_heap_page, empty pages: the page locked) if
+ *    every row's xmin precedes OldestXmin, the horizon of all snapshots of the
+ *    database (GetOldestNonRemovableTransactionId, procarray.c); so do 17 and
+ *    18, where heap_page_prune_and_freeze (pruneheap.c) looks, with OldestXmin
+ *    and not with the younger horizon that it removes rows by.  Each snapshot,
  *    held, exported or old, holds back as long as it lives, and so does a
  *    prepared transaction.  old_snapshot_threshold (until 16) breaks this: the
  *    caller leaves it out (catalog_pages_readable).  On a standby
  *    heap_xlog_visible (heapam.c; heapam_xlog.c from 18) first resolves the
  *    conflict with older snapshots.  COPY FREEZE (heap_multi_insert) sets it for
  *    rows that are frozen, which every snapshot sees as well; only in a file
- *    that its own subtransaction made, so that an abort takes the file along.
+ *    that its own subtransaction made, so that an abort takes the file along
+ *    (and see 8).
  *    On a standby the page's own PD_ALL_VISIBLE may come ahead of the map's bit
  *    (heapgetpage does not believe it there), so only the map is asked.
  * 2. Who changes a row of an all-visible page clears the bit while he holds
  *    the page's lock, before he can commit: heap_insert, heap_multi_insert,
- *    heap_delete, heap_update (both pages, HOT or not).  That the insert is
+ *    heap_delete, heap_update (both pages, HOT or not).  They ask the page's
+ *    PD_ALL_VISIBLE, which is set where the map's bit is.  That the insert is
  *    rolled back, speculative or of a subtransaction changes nothing: the bit
  *    stays clear until a vacuum has removed the row.  Replay clears the bit
  *    before it touches the page.  nodeIndexonlyscan.c ("Memory Ordering
  *    Effects") says why a reader who took his snapshot first and then looks at
  *    the bit misses no change that the snapshot sees; here the map's page is
  *    locked, too.  heap_lock_tuple leaves the rows and this bit as they are.
- * 3. A bit is set by visibilitymap_set alone, which moves the map page's LSN,
- *    in replay, too.  So where that LSN is what it was, no bit was set since,
- *    and a bit that is set now has been set all the time: by 2 the page was
- *    not changed.  Clearing moves no LSN in 15.20, and need not; releases that
- *    log the map's page with the change (visibilitymap_clear_locked) move it,
- *    which costs another look at the pages.
- * 4. Every change of a page's rows moves the page's LSN, pruning and freezing
- *    too, so where that is what it was, the rows are; a hint bit may move it
- *    (checksums, wal_log_hints), and the page is then read for nothing.
+ * 3. A bit is set by visibilitymap_set alone, by a record of its own (for
+ *    all-frozen, too; the records of 17 that prune and freeze at once,
+ *    XLOG_HEAP2_PRUNE_*, set none), and it moves the map page's LSN, whatever
+ *    the heap page logs, in replay, too.  So where that LSN is what it was, no
+ *    bit was set since, and a bit that is set now has been set all the time: by
+ *    2 and 8 the page was not changed.  Clearing need not move the LSN, and
+ *    does not in 15.18, 16.2 and 17.4.  Releases that log the map's page with
+ *    the change (visibilitymap_clear_locked: 18.6; 17.12 as well) move it when
+ *    a row of an all-visible page is changed, or the first of an all-frozen
+ *    page is locked, which costs another look at the pages.
+ * 4. Every change of a page's rows moves the page's LSN, pruning
+ *    (heap_page_prune, log_heap_prune_and_freeze) and freezing too, so where
+ *    that is what it was, the rows are.  Setting the bit moves it only with
+ *    checksums or wal_log_hints (XLogHintBitIsNeeded), and so may a hint bit;
+ *    the page is then read for nothing.
  * 5. 3 and 4 hold for tables that are logged.  Those made or rewritten in this
  *    transaction with wal_level = minimal are not (RelationNeedsWAL, which
- *    parallel workers answer alike): the caller leaves them out.  No other
- *    session sees such a file; when the transaction has ended, all changes are.
+ *    parallel workers answer alike): ledger_possible() leaves them out.  No
+ *    other session sees such a file; when the transaction has ended, all
+ *    changes are logged.
  * 6. Cutting off a table's end clears the bits of what was cut off
  *    (visibilitymap_prepare_truncate), and pg_truncate_visibility_map all: the
  *    map gets empty pages again, whose bits come with LSNs by 3.  Both hold off
@@ -67,6 +80,12 @@
  *    they hold back the horizon of the new primary like all others
  *    (ComputeXidHorizons).
  *
+ * 8. To 2 there is one exception: COPY FREEZE adds frozen rows to a page that
+ *    is all-visible already and leaves the bit as it is (heap_multi_insert).
+ *    As it takes no other file than one that its own subtransaction made, the
+ *    ledger is of no file that this transaction made.  A parallel worker does
+ *    not know which these are, but no COPY runs while it lives.
+ *
  * LSNs never go back in the life of a backend: crashes end it, a promotion
  * goes on from what was replayed, and so does a standby whose primary changes.
  */
@@ -88,6 +107,17 @@
 
 #define image_byte(ledger, block) (&(ledger)->image[(block) / MAP_PAGES * MAP_BYTES + (block) % MAP_PAGES / 4])
 #define block_bit(block) (VISIBILITYMAP_ALL_VISIBLE << (block) % 4 * 2)
+
+/*
+ * May a ledger of the table, as its file is now, be begun and asked (facts 5 and 8)?
+ */
+bool
+ledger_possible(Relation table)
+{
+	return RelationNeedsWAL(table)
+		&& table->rd_createSubid == InvalidSubTransactionId
+		&& table->rd_firstRelfilelocatorSubid == InvalidSubTransactionId;
+}
 
 /* How many pages may be dirty before other sources of the graph are faster. */
 uint32

@@ -8,6 +8,7 @@
 #include "access/htup.h"
 #include "access/xlogdefs.h"
 #include "storage/block.h"
+#include "storage/bufmgr.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -43,6 +44,7 @@ typedef enum LedgerAnswer
 /* Gets a row while its page is locked. */
 typedef void (*PageRowSink) (void *arg, HeapTuple tuple);
 
+extern bool ledger_possible(Relation table);
 extern void ledger_begin(PageLedger *ledger, Relation table);
 extern Size ledger_size(const PageLedger *ledger);
 extern void ledger_store(const PageLedger *ledger, char *to);

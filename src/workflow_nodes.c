@@ -365,7 +365,7 @@ static void
 read_api_nodes(Reader *reader, JsonbContainer *nodes)
 {
 	JsonbIterator *it = JsonbIteratorInit(nodes);
-	JsonbValue	key;
+	JsonbValue	key = {.type = jbvNull};
 	JsonbValue	value;
 
 	if (JsonContainerSize(nodes) == 0)

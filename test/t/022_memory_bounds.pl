@@ -160,5 +160,34 @@ my ($builds, $walks) = split /\|/, $counts;
 cmp_ok($builds, '>', 1000, "$builds builds");
 cmp_ok($walks, '>', 100_000, "$walks walks");
 
+# COPY FREEZE into a file that its own transaction made adds rows to pages that are all-visible already, and stay so.
+my $dir = PostgreSQL::Test::Utils::tempdir;
+my %copied = (
+	edges => [ map { my $from = $_; join '', map { "$_\t1\tload\n" } $from .. $from + 199 } 2, 202 ],
+	entities => [ map { my $from = $_; join '', map { "$_\tscene\t$_\n" } $from .. $from + 199 } 5001, 5201 ]);
+for my $what (keys %copied) { append_to_file("$dir/$what$_", $copied{$what}[$_]) for 0, 1 }
+make_graph('frozen', 'SELECT i AS a, 1 AS b FROM generate_series(2, 500) i');
+sub both
+{
+	return join "\n", map { "SET LOCAL assetreg.graph_source = $_; SELECT sum(affected) FROM assetreg.impact(1);" } qw(memory index);
+}
+sub copy_edges
+{
+	return "COPY assetreg.asset_dependencies (dependent_id, dependency_id, added_by) FROM '$dir/edges$_[0]' (FREEZE);\n";
+}
+# the edges come with a trigger before each row, which keeps COPY from making pages all-visible
+my $right = $node->safe_psql('frozen', join "\n", 'BEGIN;', 'DROP TRIGGER asset_dependencies_attribution ON assetreg.asset_dependencies;',
+	'TRUNCATE assetreg.asset_dependencies;', copy_edges(0), both(), copy_edges(1), both(), 'ROLLBACK;');
+is($right, "200\n200\n400\n400", 'edges that COPY FREEZE adds');
+sub copy_entities
+{
+	my ($n) = @_;
+	my $from = 5001 + 200 * $n;
+	return "COPY assetreg.entities (id, kind, key) FROM '$dir/entities$n' (FREEZE);\n"
+		. "INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id) SELECT i, 1 FROM generate_series($from, $from + 199) i;\n";
+}
+$right = $node->safe_psql('frozen', join "\n", 'VACUUM;', 'BEGIN;', 'CLUSTER assetreg.entities USING entities_pkey;', copy_entities(0), both(), copy_entities(1), both(), 'ROLLBACK;');
+is($right, "699\n699\n899\n899", 'entities that COPY FREEZE adds');
+
 $node->stop;
 done_testing();
