@@ -15,6 +15,11 @@ typedef struct Csr
 	uint32	   *neighbours;
 } Csr;
 
+/* Who has no neighbours in this direction is marked where it is one: walks need not look at it. */
+#define CSR_LEAF ((uint32) 1 << 31)
+#define csr_number(neighbour) ((neighbour) & ~CSR_LEAF)
+#define csr_leaf(neighbour) (((neighbour) & CSR_LEAF) != 0)
+
 typedef struct Edge
 {
 	uint32		dependency;		/* less first_id */
