@@ -370,6 +370,55 @@ net_page(EdgeQuestion *question, BlockNumber block, uint32 from)
 	question->added.nedges = kept;
 }
 
+/* What a dirty page has less, and then what it has more than the base, whatever the direction. */
+typedef struct SettledEdges
+{
+	uint32		ngone;
+	uint32		nadded;
+	struct
+	{
+		int64		dependency;
+		int64		dependent;
+	}			edges[FLEXIBLE_ARRAY_MEMBER];
+} SettledEdges;
+
+static bool
+recall_page(EdgeQuestion *question, Relation table, BlockNumber block, Snapshot snapshot)
+{
+	Size		size;
+	const SettledEdges *kept = settled_pages_find(question->base->settled, table, block, snapshot, &size);
+
+	if (kept == NULL)
+		return false;
+	for (uint32 i = 0; i < kept->ngone + kept->nadded; i++)
+		add_edge(question, i < kept->ngone ? &question->gone : &question->added,
+				 kept->edges[i].dependency, kept->edges[i].dependent);
+	return true;
+}
+
+/* Keeps what a page has added to the lists from there on. */
+static void
+keep_page(EdgeQuestion *question, BlockNumber block, const PageState *state, Snapshot snapshot, uint32 gone, uint32 added)
+{
+	bool		up = question->direction == EDGES_TO_DEPENDENTS;
+	uint32		ngone = question->gone.nedges - gone;
+	uint32		nadded = question->added.nedges - added;
+	SettledEdges *kept = settled_pages_keep(question->base->settled, block, state, snapshot,
+											offsetof(SettledEdges, edges) + (ngone + nadded) * 2 * sizeof(int64));
+
+	if (kept == NULL)
+		return;
+	kept->ngone = ngone;
+	kept->nadded = nadded;
+	for (uint32 i = 0; i < ngone + nadded; i++)
+	{
+		const WalkEdge *edge = i < ngone ? &question->gone.edges[gone + i] : &question->added.edges[added + i - ngone];
+
+		kept->edges[i].dependency = up ? edge->id : edge->neighbour;
+		kept->edges[i].dependent = up ? edge->neighbour : edge->id;
+	}
+}
+
 /*
  * What the snapshot sees in the dirty pages, against what the base has of them.
  */
@@ -380,15 +429,22 @@ read_dirty_pages(EdgeQuestion *question, Relation table, BlockNumber nblocks)
 	PageRead	read = {question, RelationGetDescr(table)};
 	Snapshot	snapshot = GetActiveSnapshot();
 
+	settled_pages_begin(base->settled);
 	for (uint32 i = 0; i < question->dirty.nblocks; i++)
 	{
 		BlockNumber block = question->dirty.blocks[i];
-		uint32		from = question->added.nedges;
+		uint32		gone = question->gone.nedges;
+		uint32		added = question->added.nedges;
+		PageState	state = {.plain = false};
 
+		if (block < nblocks && recall_page(question, table, block, snapshot))
+			continue;
 		if (block < nblocks)
-			ledger_read(table, block, snapshot, seen_edge, &read);
+			ledger_read(table, block, snapshot, seen_edge, &read, &state);
 		if (block < base->ledger.nblocks && !BROKEN(NETTING))
-			net_page(question, block, from);
+			net_page(question, block, added);
+		if (!question->null_found)
+			keep_page(question, block, &state, snapshot, gone, added);
 	}
 	sort_edges(question->gone.edges, question->gone.nedges);
 	sort_edges(question->added.edges, question->added.nedges);
@@ -422,6 +478,8 @@ edge_base_ask(EdgeBase *base, Relation table, EdgeDirection direction, bool may_
 		|| dependency != base->dependency || dependent != base->dependent)
 		return LEDGER_OTHER_FILE;
 	answer = ledger_check(&base->ledger, table, nblocks, may_look, &question->dirty);
+	if (base->settled == NULL && question->dirty.nblocks > 0)
+		base->settled = settled_pages_create(GetMemoryChunkContext(base), SETTLED_BYTES(base->ledger.nblocks));
 	if (answer == LEDGER_CHECKED && question->dirty.nblocks > 0)
 		read_dirty_pages(question, table, nblocks);
 	return answer;

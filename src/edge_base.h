@@ -6,7 +6,7 @@
 #define ASSETREG_EDGE_BASE_H
 
 #include "adjacency.h"
-#include "page_ledger.h"
+#include "settled_pages.h"
 
 /* The neighbours of every entity one after the other. */
 typedef struct Csr
@@ -46,6 +46,7 @@ typedef struct EdgeBase
 	Edge	   *edges;			/* in the table's order */
 	Csr			csr[2];			/* by direction */
 	DenseSeen	seen;
+	SettledPages *settled;		/* or NULL; holds SettledEdges */
 } EdgeBase;
 
 /* An edge as a walk comes by it. */

@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "broken.h"
@@ -269,20 +270,62 @@ seen_entity(void *arg, HeapTuple tuple)
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
+static bool
+recall_page(EntityQuestion *question, Relation table, BlockNumber block, Snapshot snapshot)
+{
+	Size		size;
+	const ChangedEntity *kept = settled_pages_find(question->base->settled, table, block, snapshot, &size);
+
+	if (kept == NULL)
+		return false;
+	for (Size i = 0; i < size / sizeof(ChangedEntity); i++)
+		add_changed(question, kept[i]);
+	return true;
+}
+
+/* Keeps the page's entities, which were added from there on, if their kinds will be known. */
+static void
+keep_page(EntityQuestion *question, BlockNumber block, const PageState *state, Snapshot snapshot, uint32 from)
+{
+	uint32		n = question->nchanged - from;
+	ChangedEntity *kept;
+
+	for (uint32 i = from; i < question->nchanged; i++)
+		if (state_kind(question->changed[i].state) >= question->base->nkinds)
+			return;
+	kept = settled_pages_keep(question->base->settled, block, state, snapshot, n * sizeof(ChangedEntity));
+	if (kept != NULL && n > 0)
+		memcpy(kept, &question->changed[from], n * sizeof(ChangedEntity));
+}
+
+static void
+read_dirty_page(EntityQuestion *question, Relation table, BlockNumber block, Snapshot snapshot)
+{
+	PageRead	read = {question, RelationGetDescr(table)};
+	uint32		from = question->nchanged;
+	PageState	state;
+
+	if (recall_page(question, table, block, snapshot))
+		return;
+	ledger_read(table, block, snapshot, seen_entity, &read, &state);
+	if (question->refused == NULL)
+		keep_page(question, block, &state, snapshot, from);
+}
+
 static void
 read_dirty_pages(EntityQuestion *question, Relation table, BlockNumber nblocks)
 {
 	const EntityBase *base = question->base;
-	PageRead	read = {question, RelationGetDescr(table)};
 	Snapshot	snapshot = GetActiveSnapshot();
 	uint32		n = 0;
 
+	settled_pages_begin(base->settled);
 	for (uint32 i = 0; i < question->dirty.nblocks; i++)
 	{
 		BlockNumber block = question->dirty.blocks[i];
 
 		if (block < nblocks)
-			ledger_read(table, block, snapshot, seen_entity, &read);
+			read_dirty_page(question, table, block, snapshot);
 		if (block < base->ledger.nblocks && !BROKEN(NETTING))
 			for (uint32 row = base->page_rows[block]; row < base->page_rows[block + 1]; row++)
 				add_changed(question, (ChangedEntity) {base->first_id + base->rows[row], 0});
@@ -332,6 +375,8 @@ entity_base_ask(EntityBase *base, Relation table, const char **refused)
 		*refused = "the entities have been changed too much";
 		return NULL;
 	}
+	if (base->settled == NULL && question->dirty.nblocks > 0)
+		base->settled = settled_pages_create(GetMemoryChunkContext(base), SETTLED_BYTES(base->ledger.nblocks));
 	if (question->dirty.nblocks > 0)
 		read_dirty_pages(question, table, nblocks);
 	*refused = question->refused;

@@ -38,6 +38,7 @@ typedef struct EntityBase
 	uint32		nrows;
 	uint32	   *page_rows;		/* where each page's rows begin; one more than there are pages */
 	uint32	   *rows;			/* ids less the first, in the table's order */
+	SettledPages *settled;		/* or NULL; holds ChangedEntity, many */
 } EntityBase;
 
 typedef struct ChangedEntity

@@ -58,6 +58,7 @@
 #include "postgres.h"
 
 #include "access/heapam.h"
+#include "access/transam.h"
 #include "access/visibilitymap.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -125,9 +126,32 @@ ledger_begin(PageLedger *ledger, Relation table)
 		ledger->map_lsns[map] = read_map(table, map, &copy);
 }
 
-/* Gives the sink the rows of a locked page; snapshot NULL: the page is all-visible. */
 static void
-page_rows(Relation table, Buffer buffer, Snapshot snapshot, PageRowSink sink, void *arg)
+note_xid(PageState *state, TransactionId xid)
+{
+	if (TransactionIdIsNormal(xid)
+		&& (!TransactionIdIsValid(state->newest) || TransactionIdFollows(xid, state->newest)))
+		state->newest = xid;
+}
+
+/* Who made and deleted a row, be it seen or not. */
+static void
+note_xids(PageState *state, HeapTupleHeader row)
+{
+	note_xid(state, HeapTupleHeaderGetXmin(row));
+	if (row->t_infomask & HEAP_MOVED)
+		state->plain = false;
+	if ((row->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask))
+		return;
+	if (row->t_infomask & HEAP_XMAX_IS_MULTI)
+		state->plain = false;
+	else
+		note_xid(state, HeapTupleHeaderGetRawXmax(row));
+}
+
+/* Gives the sink the rows of a locked page; snapshot NULL: the page is all-visible, and there is no state. */
+static void
+page_rows(Relation table, Buffer buffer, Snapshot snapshot, PageRowSink sink, void *arg, PageState *state)
 {
 	Page		page = BufferGetPage(buffer);
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
@@ -142,6 +166,8 @@ page_rows(Relation table, Buffer buffer, Snapshot snapshot, PageRowSink sink, vo
 		tuple.t_data = (HeapTupleHeader) PageGetItem(page, id);
 		tuple.t_len = ItemIdGetLength(id);
 		ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), item);
+		if (snapshot != NULL)
+			note_xids(state, tuple.t_data);
 		if (snapshot == NULL || HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer))
 			sink(arg, &tuple);
 	}
@@ -167,7 +193,7 @@ ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuf
 	if (visible)
 	{
 		ledger->page_lsns[block] = BufferGetLSNAtomic(buffer);
-		page_rows(table, buffer, NULL, sink, arg);
+		page_rows(table, buffer, NULL, sink, arg, NULL);
 		*image_byte(ledger, block) |= block_bit(block);
 		ledger->ntaken++;
 	}
@@ -176,22 +202,24 @@ ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuf
 }
 
 /*
- * Gives the sink the rows of a page that the snapshot sees.
+ * Gives the sink the rows of a page that the snapshot sees, and the page's
+ * state, whose LSN is that from before any hint bit was set on the way.
  */
 void
-ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg)
+ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg, PageState *state)
 {
 	Buffer		buffer;
 
 	CHECK_FOR_INTERRUPTS();
 	buffer = ReadBuffer(table, block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page_rows(table, buffer, snapshot, sink, arg);
+	*state = (PageState) {BufferGetLSNAtomic(buffer), InvalidTransactionId, true};
+	page_rows(table, buffer, snapshot, sink, arg, state);
 	UnlockReleaseBuffer(buffer);
 }
 
-static XLogRecPtr
-page_lsn(Relation table, BlockNumber block)
+XLogRecPtr
+ledger_page_lsn(Relation table, BlockNumber block)
 {
 	Buffer		buffer;
 	XLogRecPtr	lsn;
@@ -216,7 +244,7 @@ look_at_pages(PageLedger *ledger, Relation table, BlockNumber nblocks, int map, 
 
 	for (BlockNumber block = first; block < last; block++)
 		if (*image_byte(ledger, block) & (uint8) bits->data[(block - first) / 4] & block_bit(block))
-			if (block >= nblocks || (page_lsn(table, block) != ledger->page_lsns[block] && !BROKEN(PAGE_LSN)))
+			if (block >= nblocks || (ledger_page_lsn(table, block) != ledger->page_lsns[block] && !BROKEN(PAGE_LSN)))
 			{
 				*image_byte(ledger, block) &= ~block_bit(block);
 				ledger->ntaken--;
