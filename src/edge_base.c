@@ -370,6 +370,9 @@ net_page(EdgeQuestion *question, BlockNumber block, uint32 from)
 	question->added.nedges = kept;
 }
 
+/* Longer lists are put together for each question. */
+#define MAX_SETTLED_EDGES (16 * 1024)
+
 /* What a dirty page has less, and then what it has more than the base, whatever the direction. */
 typedef struct SettledEdges
 {
@@ -419,6 +422,68 @@ keep_page(EdgeQuestion *question, BlockNumber block, const PageState *state, Sna
 	}
 }
 
+static void
+set_filter(EdgeQuestion *question)
+{
+	if (question->gone.nedges + question->added.nedges > 0)
+		memset(&question->filter, 0, sizeof(IdFilter));
+	for (uint32 i = 0; i < question->gone.nedges; i++)
+		id_filter_add(&question->filter, question->gone.edges[i].id);
+	for (uint32 i = 0; i < question->added.nedges; i++)
+		id_filter_add(&question->filter, question->added.edges[i].id);
+}
+
+/* The lists of the question before in this direction, if all pages are as they were for it. */
+static bool
+recall_lists(EdgeQuestion *question, Relation table, BlockNumber nblocks, Snapshot snapshot)
+{
+	const SettledNet *net = &question->base->net[question->direction];
+	Size		bytes = (net->ngone + (Size) net->nadded) * sizeof(WalkEdge);
+
+	if (!net->known || !settled_pages_same(question->base->settled, table, nblocks, &question->dirty, snapshot))
+		return false;
+	if (bytes > 0)
+	{
+		question->gone.edges = memcpy(palloc_extended(bytes, MCXT_ALLOC_HUGE), net->edges, bytes);
+		question->added.edges = question->gone.edges + net->ngone;
+	}
+	question->gone.nedges = question->gone.size = net->ngone;
+	question->added.nedges = question->added.size = net->nadded;
+	set_filter(question);
+	return true;
+}
+
+static void
+forget_lists(const EdgeBase *base)
+{
+	for (int direction = 0; direction < 2; direction++)
+	{
+		if (base->net[direction].edges != NULL)
+			pfree(base->net[direction].edges);
+		base->net[direction] = (SettledNet) {NULL};
+	}
+}
+
+static void
+keep_lists(const EdgeQuestion *question)
+{
+	SettledNet *net = &question->base->net[question->direction];
+	Size		ngone = question->gone.nedges;
+	Size		nadded = question->added.nedges;
+
+	if (ngone + nadded > MAX_SETTLED_EDGES)
+		return;
+	if (ngone + nadded > 0)
+		net->edges = MemoryContextAlloc(GetMemoryChunkContext(net), (ngone + nadded) * sizeof(WalkEdge));
+	if (ngone > 0)
+		memcpy(net->edges, question->gone.edges, ngone * sizeof(WalkEdge));
+	if (nadded > 0)
+		memcpy(net->edges + ngone, question->added.edges, nadded * sizeof(WalkEdge));
+	net->ngone = ngone;
+	net->nadded = nadded;
+	net->known = true;
+}
+
 /*
  * What the snapshot sees in the dirty pages, against what the base has of them.
  */
@@ -429,6 +494,9 @@ read_dirty_pages(EdgeQuestion *question, Relation table, BlockNumber nblocks)
 	PageRead	read = {question, RelationGetDescr(table)};
 	Snapshot	snapshot = GetActiveSnapshot();
 
+	if (recall_lists(question, table, nblocks, snapshot))
+		return;
+	forget_lists(base);
 	settled_pages_begin(base->settled);
 	for (uint32 i = 0; i < question->dirty.nblocks; i++)
 	{
@@ -449,12 +517,9 @@ read_dirty_pages(EdgeQuestion *question, Relation table, BlockNumber nblocks)
 	sort_edges(question->gone.edges, question->gone.nedges);
 	sort_edges(question->added.edges, question->added.nedges);
 	net(&question->gone, &question->added);
-	if (question->gone.nedges + question->added.nedges > 0)
-		memset(&question->filter, 0, sizeof(IdFilter));
-	for (uint32 i = 0; i < question->gone.nedges; i++)
-		id_filter_add(&question->filter, question->gone.edges[i].id);
-	for (uint32 i = 0; i < question->added.nedges; i++)
-		id_filter_add(&question->filter, question->added.edges[i].id);
+	set_filter(question);
+	if (settled_pages_end(base->settled, &question->dirty))
+		keep_lists(question);
 }
 
 /*
@@ -479,7 +544,10 @@ edge_base_ask(EdgeBase *base, Relation table, EdgeDirection direction, bool may_
 		return LEDGER_OTHER_FILE;
 	answer = ledger_check(&base->ledger, table, nblocks, may_look, &question->dirty);
 	if (base->settled == NULL && question->dirty.nblocks > 0)
+	{
+		base->net = MemoryContextAllocZero(GetMemoryChunkContext(base), 2 * sizeof(SettledNet));
 		base->settled = settled_pages_create(GetMemoryChunkContext(base), SETTLED_BYTES(base->ledger.nblocks));
+	}
 	if (answer == LEDGER_CHECKED && question->dirty.nblocks > 0)
 		read_dirty_pages(question, table, nblocks);
 	return answer;

@@ -26,6 +26,15 @@ typedef struct Edge
 	uint32		dependent;
 } Edge;
 
+/* What was gone and added when all dirty pages were settled, the former first. */
+typedef struct SettledNet
+{
+	struct WalkEdge *edges;
+	uint32		ngone;
+	uint32		nadded;
+	bool		known;
+} SettledNet;
+
 /* A bit for each number, for one walk at a time. */
 typedef struct DenseSeen
 {
@@ -47,6 +56,7 @@ typedef struct EdgeBase
 	Csr			csr[2];			/* by direction */
 	DenseSeen	seen;
 	SettledPages *settled;		/* or NULL; holds SettledEdges */
+	SettledNet *net;			/* the same; by direction, of the question before */
 } EdgeBase;
 
 /* An edge as a walk comes by it. */

@@ -218,8 +218,8 @@ ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink si
 	UnlockReleaseBuffer(buffer);
 }
 
-XLogRecPtr
-ledger_page_lsn(Relation table, BlockNumber block)
+static XLogRecPtr
+page_lsn(Relation table, BlockNumber block)
 {
 	Buffer		buffer;
 	XLogRecPtr	lsn;
@@ -244,7 +244,7 @@ look_at_pages(PageLedger *ledger, Relation table, BlockNumber nblocks, int map, 
 
 	for (BlockNumber block = first; block < last; block++)
 		if (*image_byte(ledger, block) & (uint8) bits->data[(block - first) / 4] & block_bit(block))
-			if (block >= nblocks || (ledger_page_lsn(table, block) != ledger->page_lsns[block] && !BROKEN(PAGE_LSN)))
+			if (block >= nblocks || (page_lsn(table, block) != ledger->page_lsns[block] && !BROKEN(PAGE_LSN)))
 			{
 				*image_byte(ledger, block) &= ~block_bit(block);
 				ledger->ntaken--;

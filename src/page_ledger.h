@@ -58,7 +58,6 @@ extern LedgerAnswer ledger_check(PageLedger *ledger, Relation table, BlockNumber
 								 DirtyPages *dirty);
 extern void ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg,
 						PageState *state);
-extern XLogRecPtr ledger_page_lsn(Relation table, BlockNumber block);
 extern uint32 ledger_max_dirty(BlockNumber nblocks);
 
 #endif							/* ASSETREG_PAGE_LEDGER_H */

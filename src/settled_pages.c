@@ -17,7 +17,15 @@
  *    transaction that has ended has one answer for all time.
  *
  * Both are asked each time, so a snapshot that is older than what was kept
- * reads the page itself, and what it reads is kept if 2 holds for it.  Numbers
+ * reads the page itself, and what it reads is kept if 2 holds for it.  The LSN is
+ * read without the page's lock: a change that the snapshot sees was committed
+ * before the snapshot was taken, and its LSN was there before that; another's
+ * may be missed, or be seen by half, as it changes nothing for this snapshot.
+ *
+ * Where all dirty pages are as they were for the question before, not even what
+ * they gave need be put together again.
+ *
+ * Numbers
  * of transactions that wrap around are no danger: a snapshot's xmin and a
  * transaction on a page are both less than two billion from the newest, or the
  * page has been frozen, by 1.  Pages whose rows have several lockers with an
@@ -26,6 +34,9 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/memutils.h"
 
 #include "broken.h"
 #include "settled_pages.h"
@@ -37,6 +48,7 @@ typedef struct SettledPage
 	XLogRecPtr	lsn;
 	Size		size;
 	void	   *data;
+	Buffer		recent;			/* where the page was last */
 	uint32		question;		/* that found it last */
 	char		status;
 } SettledPage;
@@ -52,6 +64,17 @@ typedef struct SettledPage
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
+/* A page of the question before. */
+typedef struct PageCheck
+{
+	BlockNumber block;
+	Buffer		recent;
+	XLogRecPtr	lsn;
+} PageCheck;
+
+/* Pages whose memory is fetched ahead. */
+#define PAGES_AHEAD 6
+
 struct SettledPages
 {
 	MemoryContext context;
@@ -59,6 +82,13 @@ struct SettledPages
 	Size		limit;			/* bytes */
 	uint32		questions;
 	bool		swept;			/* for this question */
+
+	/* the pages of the question before, if all of them were settled */
+	PageCheck  *checks;
+	uint32		nchecks;
+	uint32		size;
+	TransactionId newest;
+	bool		complete;
 };
 
 /*
@@ -84,6 +114,47 @@ settled_pages_begin(SettledPages *pages)
 {
 	pages->questions++;
 	pages->swept = false;
+	pages->nchecks = 0;
+	pages->newest = InvalidTransactionId;
+	pages->complete = false;
+}
+
+/*
+ * Ends a question; true where all of its pages were settled.
+ */
+bool
+settled_pages_end(SettledPages *pages, const DirtyPages *dirty)
+{
+	return pages->complete = pages->nchecks == dirty->nblocks;
+}
+
+static void
+add_check(SettledPages *pages, const SettledPage *page)
+{
+	if (pages->nchecks == pages->size)
+	{
+		pages->size = Max(64, pages->size * 2);
+		pages->checks = pages->checks == NULL
+			? MemoryContextAllocHuge(pages->context, pages->size * sizeof(PageCheck))
+			: repalloc_huge(pages->checks, pages->size * sizeof(PageCheck));
+	}
+	pages->checks[pages->nchecks++] = (PageCheck) {page->block, page->recent, page->lsn};
+	if (TransactionIdIsValid(page->newest)
+		&& (!TransactionIdIsValid(pages->newest) || TransactionIdFollows(page->newest, pages->newest)))
+		pages->newest = page->newest;
+}
+
+static XLogRecPtr
+look(Relation table, BlockNumber block, Buffer *recent)
+{
+	Buffer		buffer = *recent;
+	XLogRecPtr	lsn;
+
+	if (!BufferIsValid(buffer) || !ReadRecentBuffer(table->rd_locator, MAIN_FORKNUM, block, buffer))
+		*recent = buffer = ReadBuffer(table, block);
+	lsn = PageGetLSN(BufferGetPage(buffer));
+	ReleaseBuffer(buffer);
+	return lsn;
 }
 
 /* Does the snapshot know how all that was running when the page was read has ended? */
@@ -91,6 +162,32 @@ static bool
 is_settled(TransactionId newest, Snapshot snapshot)
 {
 	return !TransactionIdIsValid(newest) || TransactionIdPrecedes(newest, snapshot->xmin) || BROKEN(SETTLED_XIDS);
+}
+
+/*
+ * Are these the pages of the question before, which all were settled, and is
+ * each as it was then, and the same for this snapshot?  The table has so many
+ * pages.
+ */
+bool
+settled_pages_same(SettledPages *pages, Relation table, BlockNumber nblocks, const DirtyPages *dirty,
+				   Snapshot snapshot)
+{
+	if (!pages->complete || pages->nchecks != dirty->nblocks || !is_settled(pages->newest, snapshot))
+		return false;
+	for (uint32 i = 0; i < dirty->nblocks; i++)
+	{
+		PageCheck  *check = &pages->checks[i];
+
+		if (i + PAGES_AHEAD < dirty->nblocks && BufferIsValid(check[PAGES_AHEAD].recent))
+			__builtin_prefetch(BufferGetPage(check[PAGES_AHEAD].recent));
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (check->block != dirty->blocks[i] || check->block >= nblocks
+			|| (look(table, check->block, &check->recent) != check->lsn && !BROKEN(SETTLED_LSN)))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -104,9 +201,11 @@ settled_pages_find(SettledPages *pages, Relation table, BlockNumber block, Snaps
 
 	if (page == NULL || !is_settled(page->newest, snapshot))
 		return NULL;
-	if (ledger_page_lsn(table, block) != page->lsn && !BROKEN(SETTLED_LSN))
+	CHECK_FOR_INTERRUPTS();
+	if (look(table, block, &page->recent) != page->lsn && !BROKEN(SETTLED_LSN))
 		return NULL;
 	page->question = pages->questions;
+	add_check(pages, page);
 	*size = page->size;
 	return page->data;
 }
@@ -160,5 +259,7 @@ settled_pages_keep(SettledPages *pages, BlockNumber block, const PageState *stat
 	page->size = size;
 	page->question = pages->questions;
 	page->data = data;
+	page->recent = InvalidBuffer;
+	add_check(pages, page);
 	return data;
 }
