@@ -22,17 +22,6 @@
 extern PGDLLEXPORT void _PG_init(void); /* declared by fmgr.h from 16 on */
 #endif
 
-/* was the table, or its file, made in this transaction? 16 has other names for it */
-#if PG_VERSION_NUM < 160000
-#define file_is_new(table) \
-	((table)->rd_createSubid != InvalidSubTransactionId || (table)->rd_newRelfilenodeSubid != InvalidSubTransactionId || \
-	 (table)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
-#else
-#define file_is_new(table) \
-	((table)->rd_createSubid != InvalidSubTransactionId || (table)->rd_newRelfilelocatorSubid != InvalidSubTransactionId || \
-	 (table)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
-#endif
-
 /* 18: PG_MODULE_MAGIC_EXT names the module for pg_get_loaded_modules() */
 #ifdef PG_MODULE_MAGIC_EXT
 #define ASSETREG_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "assetreg", .version = ASSETREG_VERSION)

@@ -1,11 +1,16 @@
 /*
  * dense_walk.c
- *		The walk inside memory, where entities are numbers.
+ *		The walk inside memory, where entities are numbers: what is found, level by level.
  *
  * Breadth first, as graph.c does it, with a bit for each number and a queue.
- * What waits for the memory bus is fetched a few entities ahead.  The bits
- * belong to the base and are left clear, so that a small walk does not pay for
- * the size of the graph.
+ * What waits for the memory bus is fetched a few entities ahead.
+ *
+ * Levels are walked in one of two ways.  A narrow one puts all that it finds
+ * into the queue, so that a small walk does not pay for the size of the graph.
+ * A wide one puts there only what has neighbours: most of a registry's entities
+ * have none.  What it found are the bits that were not set before it.
+ *
+ * The bits belong to the base and are left clear.
  */
 #include "postgres.h"
 
@@ -18,27 +23,89 @@
 #define OFFSETS_AHEAD 8
 #define NEIGHBOURS_AHEAD 4
 
+/* A level is wide from so many edges on, and from one edge on for so many words of bits. */
+#define WIDE_EDGES 256
+#define WIDE_WORDS 16
+
 typedef struct DenseState
 {
 	const EdgeBase *base;
+	Csr			csr;
+	const IdFilter *changed;	/* entities whose edges the base does not know; NULL: none */
 	uint64	   *seen;
-	uint32	   *queue;			/* everything found so far, with a place to spare */
+	Size		nwords;
+	uint64	   *before;			/* the bits before a wide level; or NULL */
+	bool		any_wide;
+	uint32	   *queue;			/* what is to be expanded, with a place to spare */
 	uint32		nqueue;
 	uint32		size;
+	uint32		nfound;
 	Size		limit;			/* bytes */
 } DenseState;
+
+/*
+ * Does every id that may come up in a walk have a number?
+ */
+bool
+dense_ids_fit(const EdgeQuestion *question, const int64 *starts, int nstarts)
+{
+	const EdgeBase *base = question->base;
+	const EdgeList *added = &question->added;
+
+	for (int i = 0; i < nstarts; i++)
+		if ((uint64) starts[i] - (uint64) base->first_id >= base->nnumbers)
+			return false;
+	for (uint32 i = 0; i < added->nedges; i++)
+		if ((uint64) added->edges[i].neighbour - (uint64) base->first_id >= base->nnumbers)
+			return false;
+	return true;
+}
+
+Size
+dense_seen_words(const EdgeQuestion *question)
+{
+	return (Size) question->base->nnumbers / 64 + 1;
+}
+
+/*
+ * Takes the base's bits for a walk; they are clear, also if an error came in
+ * between the last time.
+ */
+uint64 *
+dense_seen_begin(EdgeQuestion *question)
+{
+	DenseSeen  *seen = question->seen;
+
+	if (seen->used)
+		memset(seen->words, 0, dense_seen_words(question) * sizeof(uint64));
+	seen->used = true;
+	return seen->words;
+}
+
+/*
+ * Gives the bits back, which the walk has cleared, or all are to be.
+ */
+void
+dense_seen_end(EdgeQuestion *question, bool clear)
+{
+	if (clear)
+		memset(question->seen->words, 0, dense_seen_words(question) * sizeof(uint64));
+	question->seen->used = false;
+}
 
 /* Room for so many more; there are never more than there are numbers. */
 static bool
 reserve(DenseState *state, uint32 more)
 {
-	Size		wanted = Min((Size) state->nqueue + more, state->base->nnumbers) + 1;
+	Size		most = (Size) state->base->nnumbers + 1;
+	Size		wanted = Min((Size) state->nqueue + more + 1, most);
 	Size		size = state->size;
 
 	if (wanted <= size)
 		return true;
 	while (size < wanted)
 		size = Max(1024, size * 2);
+	size = Min(size, most);
 	if (size * sizeof(uint32) > state->limit)
 		return false;
 	state->queue = state->queue == NULL ? palloc_extended(size * sizeof(uint32), MCXT_ALLOC_HUGE)
@@ -47,16 +114,17 @@ reserve(DenseState *state, uint32 more)
 	return true;
 }
 
-static inline void
-visit(DenseState *state, uint32 number)
+/* Written into the queue in any case, kept there if it is wanted: no branch to guess. */
+static pg_attribute_always_inline void
+visit(DenseState *state, uint32 number, bool wanted)
 {
 	uint64	   *word = &state->seen[number / 64];
-	uint64		bit = UINT64CONST(1) << (number % 64);
+	uint32		is_new = ~(*word >> (number % 64)) & 1;
 
-	/* written in any case, kept if it is new: no branch to guess */
+	*word |= UINT64CONST(1) << (number % 64);
 	state->queue[state->nqueue] = number;
-	state->nqueue += (*word & bit) == 0;
-	*word |= bit;
+	state->nqueue += is_new & wanted;
+	state->nfound += is_new;
 }
 
 static void
@@ -65,7 +133,24 @@ visit_ids(void *arg, int64 id, const int64 *neighbours, int nneighbours)
 	DenseState *state = arg;
 
 	for (int i = 0; i < nneighbours; i++)
-		visit(state, (uint64) neighbours[i] - (uint64) state->base->first_id);
+		visit(state, (uint64) neighbours[i] - (uint64) state->base->first_id, true);
+}
+
+static inline uint32
+degree_of(const DenseState *state, uint32 number)
+{
+	return number < state->base->nids ? state->csr.offsets[number + 1] - state->csr.offsets[number] : 0;
+}
+
+static bool
+is_wide(const DenseState *state, uint32 begin, uint32 end)
+{
+	Size		wide = Max(WIDE_EDGES, state->nwords / WIDE_WORDS);
+	Size		edges = 0;
+
+	for (uint32 i = begin; i < end && edges < wide; i++)
+		edges += degree_of(state, state->queue[i]);
+	return edges >= wide;
 }
 
 /* The neighbours of an entity that has others than the base says, or may have. */
@@ -78,27 +163,33 @@ expand_changed(DenseState *state, EdgeQuestion *question, uint32 number, uint32 
 	return true;
 }
 
-static bool
-expand_level(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end)
+static inline void
+prefetch(const DenseState *state, uint32 i, uint32 end)
 {
-	const Csr	csr = state->base->csr[question->direction];
 	uint32		nids = state->base->nids;
-	bool		changed = question->gone.nedges + question->added.nedges > 0;
+
+	if (i + OFFSETS_AHEAD < end && state->queue[i + OFFSETS_AHEAD] < nids)
+		__builtin_prefetch(&state->csr.offsets[state->queue[i + OFFSETS_AHEAD]]);
+	if (i + NEIGHBOURS_AHEAD < end && state->queue[i + NEIGHBOURS_AHEAD] < nids)
+		__builtin_prefetch(&state->csr.neighbours[state->csr.offsets[state->queue[i + NEIGHBOURS_AHEAD]]]);
+}
+
+/* One body for four kinds of levels, each compiled on its own. */
+static pg_attribute_always_inline bool
+expand(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end, const bool wide, const bool changed)
+{
+	int64		first_id = state->base->first_id;
 
 	for (uint32 i = begin; i < end; i++)
 	{
 		uint32		number = state->queue[i];
-		uint32		degree = number < nids ? csr.offsets[number + 1] - csr.offsets[number] : 0;
-		const uint32 *neighbours = degree > 0 ? csr.neighbours + csr.offsets[number] : NULL;
+		uint32		degree = degree_of(state, number);
+		const uint32 *neighbours = degree > 0 ? state->csr.neighbours + state->csr.offsets[number] : NULL;
 
-		if (i + OFFSETS_AHEAD < end && state->queue[i + OFFSETS_AHEAD] < nids)
-			__builtin_prefetch(&csr.offsets[state->queue[i + OFFSETS_AHEAD]]);
-		if (i + NEIGHBOURS_AHEAD < end && state->queue[i + NEIGHBOURS_AHEAD] < nids)
-			__builtin_prefetch(&csr.neighbours[csr.offsets[state->queue[i + NEIGHBOURS_AHEAD]]]);
+		prefetch(state, i, end);
 		if (i % 4096 == 0)
 			CHECK_FOR_INTERRUPTS();
-
-		if (changed && id_filter_has(&question->filter, state->base->first_id + number))
+		if (changed && id_filter_has(state->changed, first_id + number))
 		{
 			if (!expand_changed(state, question, number, degree))
 				return false;
@@ -107,25 +198,67 @@ expand_level(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end
 		if (!reserve(state, degree))
 			return false;
 		for (uint32 n = 0; n < degree; n++)
-			visit(state, neighbours[n]);
+		{
+			uint32		neighbour = csr_number(neighbours[n]);
+
+			visit(state, neighbour, !wide || !csr_leaf(neighbours[n])
+				  || (changed && id_filter_has(state->changed, first_id + neighbour)));
+		}
 	}
 	return true;
 }
 
-/* Does every id that may come up have a number? */
 static bool
-ids_fit(const DenseWalk *walk)
+expand_level(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end, bool wide)
 {
-	const EdgeBase *base = walk->question->base;
-	const EdgeList *added = &walk->question->added;
+	if (state->changed != NULL)
+		return wide ? expand(state, question, begin, end, true, true) : expand(state, question, begin, end, false, true);
+	return wide ? expand(state, question, begin, end, true, false) : expand(state, question, begin, end, false, false);
+}
 
-	for (int i = 0; i < walk->nstarts; i++)
-		if ((uint64) walk->starts[i] - (uint64) base->first_id >= base->nnumbers)
+/* Keeps the bits of now, to tell what a level adds to them. */
+static bool
+keep_bits(DenseState *state)
+{
+	Size		bytes = state->nwords * sizeof(uint64);
+
+	if (state->before == NULL)
+	{
+		if (state->size * sizeof(uint32) + bytes > state->limit)
 			return false;
-	for (uint32 i = 0; i < added->nedges; i++)
-		if ((uint64) added->edges[i].neighbour - (uint64) base->first_id >= base->nnumbers)
-			return false;
+		state->limit -= bytes;
+		state->before = palloc_extended(bytes, MCXT_ALLOC_HUGE);
+	}
+	memcpy(state->before, state->seen, bytes);
 	return true;
+}
+
+#define ST_SORT sort_numbers
+#define ST_ELEMENT_TYPE uint32
+#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+static void
+tell(const DenseWalk *walk, DenseState *state, int depth, bool wide, uint32 end)
+{
+	DenseLevel	level = {.depth = depth, .first_id = state->base->first_id};
+
+	if (wide)
+	{
+		level.now = state->seen;
+		level.before = state->before;
+		level.size = state->nwords;
+	}
+	else
+	{
+		if (walk->sorted)
+			sort_numbers(state->queue + end, state->nqueue - end);
+		level.list = state->queue + end;
+		level.size = state->nqueue - end;
+	}
+	walk->level(walk->arg, &level);
 }
 
 static bool
@@ -139,14 +272,19 @@ walk_levels(DenseWalk *walk, DenseState *state)
 	for (int depth = 1; begin < state->nqueue && (walk->max_depth == NO_MAX_DEPTH || depth <= walk->max_depth); depth++)
 	{
 		uint32		end = state->nqueue;
+		uint32		nfound = state->nfound;
+		bool		wide = is_wide(state, begin, end);
 
-		if (!expand_level(state, walk->question, begin, end))
+		state->any_wide |= wide;
+		if (wide && walk->level != NULL && !keep_bits(state))
 			return false;
-		if (walk->level != NULL && state->nqueue > end)
-			walk->level(walk->arg, depth, state->base->first_id, state->queue + end, state->nqueue - end);
+		if (!expand_level(state, walk->question, begin, end, wide))
+			return false;
+		if (walk->level != NULL && state->nfound > nfound)
+			tell(walk, state, depth, wide, end);
 		begin = end;
 	}
-	walk->nfound = state->nqueue - walk->nstarts;
+	walk->nfound = state->nfound - walk->nstarts;
 	return true;
 }
 
@@ -158,26 +296,26 @@ walk_levels(DenseWalk *walk, DenseState *state)
 bool
 dense_walk(DenseWalk *walk)
 {
-	DenseSeen  *seen = walk->question->seen;
-	Size		nwords = (Size) walk->question->base->nnumbers / 64 + 1;
-	DenseState	state = {.base = walk->question->base, .seen = seen->words};
+	EdgeQuestion *question = walk->question;
+	DenseState	state = {.base = question->base, .csr = question->base->csr[question->direction]};
 	bool		done;
 
+	state.nwords = dense_seen_words(question);
 	state.limit = get_hash_memory_limit();
-	if (!ids_fit(walk) || nwords * sizeof(uint64) > state.limit)
+	if (!dense_ids_fit(question, walk->starts, walk->nstarts) || state.nwords * sizeof(uint64) > state.limit)
 		return false;
-	state.limit -= nwords * sizeof(uint64);
-	if (seen->used)
-		memset(seen->words, 0, nwords * sizeof(uint64));	/* an error came in between */
-	seen->used = true;
+	state.limit -= state.nwords * sizeof(uint64);
+	if (question->gone.nedges + question->added.nedges > 0)
+		state.changed = &question->filter;
+	state.seen = dense_seen_begin(question);
 	done = walk_levels(walk, &state);
-	if (state.nqueue > nwords / 8)
-		memset(seen->words, 0, nwords * sizeof(uint64));
-	else
+	if (!state.any_wide)
 		for (uint32 i = 0; i < state.nqueue; i++)
-			seen->words[state.queue[i] / 64] = 0;
-	seen->used = false;
+			state.seen[state.queue[i] / 64] = 0;
+	dense_seen_end(question, state.any_wide);
 	if (state.queue != NULL)
 		pfree(state.queue);
+	if (state.before != NULL)
+		pfree(state.before);
 	return done;
 }

@@ -8,7 +8,7 @@
 
 #include "adjacency.h"
 #include "base_image.h"
-#include "page_ledger.h"
+#include "settled_pages.h"
 
 /* The neighbours of every entity one after the other. */
 typedef struct Csr
@@ -17,11 +17,25 @@ typedef struct Csr
 	const uint32 *neighbours;
 } Csr;
 
+/* Who has no neighbours in this direction is marked where it is one: walks need not look at it. */
+#define CSR_LEAF ((uint32) 1 << 31)
+#define csr_number(neighbour) ((neighbour) & ~CSR_LEAF)
+#define csr_leaf(neighbour) (((neighbour) & CSR_LEAF) != 0)
+
 typedef struct Edge
 {
 	uint32		dependency;		/* less first_id */
 	uint32		dependent;
 } Edge;
+
+/* What was gone and added when all dirty pages were settled, the former first. */
+typedef struct SettledNet
+{
+	struct WalkEdge *edges;
+	uint32		ngone;
+	uint32		nadded;
+	bool		known;
+} SettledNet;
 
 /* A bit for each number, for one walk at a time. */
 typedef struct DenseSeen
@@ -43,6 +57,8 @@ typedef struct EdgeBase
 	const uint8 *packed;		/* in the table's order: edge_base_page() */
 	Csr			csr[2];			/* by direction */
 	DenseSeen	seen;
+	SettledPages *settled;		/* or NULL; holds SettledEdges */
+	SettledNet *net;			/* the same; by direction, of the question before */
 } EdgeBase;
 
 /* An edge as a walk comes by it. */

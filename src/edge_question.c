@@ -141,6 +141,120 @@ net_page(EdgeQuestion *question, BlockNumber block, uint32 from)
 	question->added.nedges = kept;
 }
 
+/* Longer lists are put together for each question. */
+#define MAX_SETTLED_EDGES (16 * 1024)
+
+/* What a dirty page has less, and then what it has more than the base, whatever the direction. */
+typedef struct SettledEdges
+{
+	uint32		ngone;
+	uint32		nadded;
+	struct
+	{
+		int64		dependency;
+		int64		dependent;
+	}			edges[FLEXIBLE_ARRAY_MEMBER];
+} SettledEdges;
+
+static bool
+recall_page(EdgeQuestion *question, Relation table, BlockNumber block, Snapshot snapshot)
+{
+	Size		size;
+	const SettledEdges *kept = settled_pages_find(question->base->settled, table, block, snapshot, &size);
+
+	if (kept == NULL)
+		return false;
+	for (uint32 i = 0; i < kept->ngone + kept->nadded; i++)
+		add_edge(question, i < kept->ngone ? &question->gone : &question->added,
+				 kept->edges[i].dependency, kept->edges[i].dependent);
+	return true;
+}
+
+/* Keeps what a page has added to the lists from there on. */
+static void
+keep_page(EdgeQuestion *question, BlockNumber block, const PageState *state, Snapshot snapshot, uint32 gone, uint32 added)
+{
+	bool		up = question->direction == EDGES_TO_DEPENDENTS;
+	uint32		ngone = question->gone.nedges - gone;
+	uint32		nadded = question->added.nedges - added;
+	SettledEdges *kept = settled_pages_keep(question->base->settled, block, state, snapshot,
+											offsetof(SettledEdges, edges) + (ngone + nadded) * 2 * sizeof(int64));
+
+	if (kept == NULL)
+		return;
+	kept->ngone = ngone;
+	kept->nadded = nadded;
+	for (uint32 i = 0; i < ngone + nadded; i++)
+	{
+		const WalkEdge *edge = i < ngone ? &question->gone.edges[gone + i] : &question->added.edges[added + i - ngone];
+
+		kept->edges[i].dependency = up ? edge->id : edge->neighbour;
+		kept->edges[i].dependent = up ? edge->neighbour : edge->id;
+	}
+}
+
+static void
+set_filter(EdgeQuestion *question)
+{
+	if (question->gone.nedges + question->added.nedges > 0)
+		memset(&question->filter, 0, sizeof(IdFilter));
+	for (uint32 i = 0; i < question->gone.nedges; i++)
+		id_filter_add(&question->filter, question->gone.edges[i].id);
+	for (uint32 i = 0; i < question->added.nedges; i++)
+		id_filter_add(&question->filter, question->added.edges[i].id);
+}
+
+/* The lists of the question before in this direction, if all pages are as they were for it. */
+static bool
+recall_lists(EdgeQuestion *question, Relation table, BlockNumber nblocks, Snapshot snapshot)
+{
+	const SettledNet *net = &question->base->net[question->direction];
+	Size		bytes = (net->ngone + (Size) net->nadded) * sizeof(WalkEdge);
+
+	if (!net->known || !settled_pages_same(question->base->settled, table, nblocks, &question->dirty, snapshot))
+		return false;
+	if (bytes > 0)
+	{
+		question->gone.edges = memcpy(palloc_extended(bytes, MCXT_ALLOC_HUGE), net->edges, bytes);
+		question->added.edges = question->gone.edges + net->ngone;
+	}
+	question->gone.nedges = question->gone.size = net->ngone;
+	question->added.nedges = question->added.size = net->nadded;
+	set_filter(question);
+	return true;
+}
+
+static void
+forget_lists(const EdgeBase *base)
+{
+	for (int direction = 0; direction < 2; direction++)
+	{
+		if (base->net[direction].edges != NULL)
+			pfree(base->net[direction].edges);
+		base->net[direction] = (SettledNet) {NULL};
+	}
+}
+
+static void
+keep_lists(const EdgeQuestion *question)
+{
+	SettledNet *net = &question->base->net[question->direction];
+	Size		ngone = question->gone.nedges;
+	Size		nadded = question->added.nedges;
+
+	if (ngone + nadded > MAX_SETTLED_EDGES)
+		return;
+	if (ngone + nadded > 0)
+		net->edges = MemoryContextAlloc(GetMemoryChunkContext(net), (ngone + nadded) * sizeof(WalkEdge));
+	if (ngone > 0)
+		memcpy(net->edges, question->gone.edges, ngone * sizeof(WalkEdge));
+	if (nadded > 0)
+		memcpy(net->edges + ngone, question->added.edges, nadded * sizeof(WalkEdge));
+	net->ngone = ngone;
+	net->nadded = nadded;
+	net->known = true;
+}
+
 /*
  * What the snapshot sees in the dirty pages, against what the base has of them.
  */
@@ -151,25 +265,32 @@ read_dirty_pages(EdgeQuestion *question, Relation table, BlockNumber nblocks)
 	PageRead	read = {question, RelationGetDescr(table)};
 	Snapshot	snapshot = GetActiveSnapshot();
 
+	if (recall_lists(question, table, nblocks, snapshot))
+		return;
+	forget_lists(base);
+	settled_pages_begin(base->settled);
 	for (uint32 i = 0; i < question->dirty.nblocks; i++)
 	{
 		BlockNumber block = question->dirty.blocks[i];
-		uint32		from = question->added.nedges;
+		uint32		gone = question->gone.nedges;
+		uint32		added = question->added.nedges;
+		PageState	state = {.plain = false};
 
+		if (block < nblocks && recall_page(question, table, block, snapshot))
+			continue;
 		if (block < nblocks)
-			ledger_read(table, block, snapshot, seen_edge, &read);
+			ledger_read(table, block, snapshot, seen_edge, &read, &state);
 		if (block < base->ledger.nblocks && !BROKEN(NETTING))
-			net_page(question, block, from);
+			net_page(question, block, added);
+		if (!question->null_found)
+			keep_page(question, block, &state, snapshot, gone, added);
 	}
 	sort_edges(question->gone.edges, question->gone.nedges);
 	sort_edges(question->added.edges, question->added.nedges);
 	net(&question->gone, &question->added);
-	if (question->gone.nedges + question->added.nedges > 0)
-		memset(&question->filter, 0, sizeof(IdFilter));
-	for (uint32 i = 0; i < question->gone.nedges; i++)
-		id_filter_add(&question->filter, question->gone.edges[i].id);
-	for (uint32 i = 0; i < question->added.nedges; i++)
-		id_filter_add(&question->filter, question->added.edges[i].id);
+	set_filter(question);
+	if (settled_pages_end(base->settled, &question->dirty))
+		keep_lists(question);
 }
 
 /*
@@ -193,6 +314,11 @@ edge_base_ask(EdgeBase *base, Relation table, EdgeDirection direction, bool may_
 		|| dependency != base->dependency || dependent != base->dependent)
 		return LEDGER_OTHER_FILE;
 	answer = ledger_check(&base->ledger, table, nblocks, may_look, &question->dirty);
+	if (base->settled == NULL && question->dirty.nblocks > 0)
+	{
+		base->net = MemoryContextAllocZero(GetMemoryChunkContext(base), 2 * sizeof(SettledNet));
+		base->settled = settled_pages_create(GetMemoryChunkContext(base), SETTLED_BYTES(base->ledger.nblocks));
+	}
 	if (answer == LEDGER_CHECKED && question->dirty.nblocks > 0)
 		read_dirty_pages(question, table, nblocks);
 	return answer;
@@ -258,7 +384,7 @@ give_base_edges(EdgeQuestion *question, int64 id, EdgeSink sink, void *arg)
 			question->gone.edges[i].passed = false;
 	for (uint32 i = csr->offsets[number]; i < csr->offsets[number + 1]; i++)
 	{
-		int64		neighbour = base->first_id + csr->neighbours[i];
+		int64		neighbour = base->first_id + csr_number(csr->neighbours[i]);
 
 		if (some_gone && is_gone(&question->gone, id, neighbour))
 			continue;

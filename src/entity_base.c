@@ -1,10 +1,11 @@
 /*
  * entity_base.c
- *		Kind and state of each entity in memory, true for every snapshot, and questions to them.
+ *		Kind, state and place of each entity in memory, true for every snapshot, and questions to them.
  *
- * As edge_base.c, of the other table: two bytes for each id, and for each page
- * the ids whose rows it had.  A question reads the pages that may differ; what
- * they had is none any more, unless the snapshot sees it there or elsewhere.
+ * As edge_base.c, of the other table: for each id a number for kind and state,
+ * and where its row is; and for each page the ids whose rows it had.  A question
+ * reads the pages that may differ; what they had is none any more, unless the
+ * snapshot sees it there or elsewhere.
  */
 #include "postgres.h"
 
@@ -12,24 +13,20 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
 #include "broken.h"
 #include "catalog.h"
 #include "entity_base.h"
 
-typedef struct BuiltEntity
-{
-	int64		id;
-	EntityState state;
-} BuiltEntity;
-
 typedef struct EntityBuild
 {
 	EntityBase *base;
 	TupleDesc	desc;
+	Kinds		kinds;
 	Size		limit;			/* bytes */
-	BuiltEntity *rows;
+	ChangedEntity *rows;
 	Size		nrows;
 	Size		size;
 	int64		min;
@@ -85,7 +82,7 @@ kind_number(Kinds *kinds, struct varlena *kind)
 
 /* What a row says; the reason where it cannot be kept. */
 static const char *
-row_entity(HeapTuple tuple, TupleDesc desc, const AttrNumber *columns, Kinds *kinds, BuiltEntity *entity)
+row_entity(HeapTuple tuple, TupleDesc desc, const AttrNumber *columns, Kinds *kinds, ChangedEntity *entity)
 {
 	bool		isnull[3];
 	Datum		values[3];
@@ -104,6 +101,7 @@ row_entity(HeapTuple tuple, TupleDesc desc, const AttrNumber *columns, Kinds *ki
 		return "there are too many kinds";
 	entity->id = DatumGetInt64(values[0]);
 	entity->state = state_of(kind, DatumGetBool(values[2]));
+	entity->place = tuple->t_self;
 	return NULL;
 }
 
@@ -111,22 +109,22 @@ static void
 take_entity(void *arg, HeapTuple tuple)
 {
 	EntityBuild *build = arg;
-	BuiltEntity entity;
+	ChangedEntity entity;
 
 	if (build->refused != NULL)
 		return;
-	build->refused = row_entity(tuple, build->desc, build->base->columns, &build->base->kinds, &entity);
+	build->refused = row_entity(tuple, build->desc, build->base->columns, &build->kinds, &entity);
 	if (build->refused != NULL)
 		return;
 	if (build->nrows == build->size)
 	{
-		if (build->size * sizeof(BuiltEntity) * 2 > build->limit || build->size > PG_UINT32_MAX / 4)
+		if (build->size * sizeof(ChangedEntity) * 2 > build->limit || build->size > PG_UINT32_MAX / 4)
 		{
 			build->refused = "the entities take more than assetreg.graph_cache";
 			return;
 		}
 		build->size *= 2;
-		build->rows = repalloc_huge(build->rows, build->size * sizeof(BuiltEntity));
+		build->rows = repalloc_huge(build->rows, build->size * sizeof(ChangedEntity));
 	}
 	build->min = Min(build->min, entity.id);
 	build->max = Max(build->max, entity.id);
@@ -156,6 +154,25 @@ take_pages(EntityBuild *build, Relation table)
 		build->refused = "too many pages of the entities are not all-visible";
 }
 
+/* One after the other, so that the base has no pointers. */
+static void
+keep_kinds(EntityBase *base, const Kinds *kinds)
+{
+	Size		size = 0;
+
+	base->nkinds = kinds->nkinds;
+	base->kind_offsets = palloc(Max(base->nkinds, 1) * sizeof(uint32));
+	for (int i = 0; i < kinds->nkinds; i++)
+	{
+		base->kind_offsets[i] = size;
+		size += INTALIGN(VARSIZE_ANY(DatumGetPointer(kinds->names[i])));
+	}
+	base->kind_names = palloc_extended(Max(size, 1), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < kinds->nkinds; i++)
+		memcpy(base->kind_names + base->kind_offsets[i], DatumGetPointer(kinds->names[i]),
+			   VARSIZE_ANY(DatumGetPointer(kinds->names[i])));
+}
+
 static void
 number_entities(EntityBuild *build)
 {
@@ -165,6 +182,7 @@ number_entities(EntityBuild *build)
 	base->nids = build->nrows > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
 	base->nrows = build->nrows;
 	base->states = palloc_extended(Max(base->nids, 1) * sizeof(EntityState), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	base->places = palloc_extended(Max(base->nids, 1) * sizeof(ItemPointerData), MCXT_ALLOC_HUGE);
 	base->rows = palloc_extended(Max(base->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < base->nrows; i++)
 	{
@@ -175,6 +193,7 @@ number_entities(EntityBuild *build)
 		if (base->states[number] != 0)
 			build->refused = "an id is not unique";
 		base->states[number] = build->rows[i].state;
+		base->places[number] = build->rows[i].place;
 		base->rows[i] = number;
 	}
 	pfree(build->rows);
@@ -198,19 +217,22 @@ entity_base_build(Relation table, Size limit, const char **refused)
 	}
 	ledger_begin(&base->ledger, table);
 	base->page_rows = palloc_extended((base->ledger.nblocks + (Size) 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	build.rows = palloc(build.size * sizeof(BuiltEntity));
+	build.rows = palloc(build.size * sizeof(ChangedEntity));
 	take_pages(&build, table);
 	if (build.refused == NULL && build.nrows > 0
-		&& (uint64) build.max - (uint64) build.min >= Min(limit / sizeof(EntityState), PG_UINT32_MAX / 2))
+		&& (uint64) build.max - (uint64) build.min >= Min(limit / (sizeof(EntityState) + sizeof(ItemPointerData)), PG_UINT32_MAX / 2))
 		build.refused = "the ids lie too far apart";
 	if (build.refused == NULL)
+	{
 		number_entities(&build);
+		keep_kinds(base, &build.kinds);
+	}
 	*refused = build.refused;
 	return build.refused == NULL ? base : NULL;
 }
 
 static void
-add_changed(EntityQuestion *question, int64 id, EntityState state)
+add_changed(EntityQuestion *question, ChangedEntity changed)
 {
 	if (question->nchanged == question->size)
 	{
@@ -218,7 +240,7 @@ add_changed(EntityQuestion *question, int64 id, EntityState state)
 		question->changed = question->changed == NULL ? palloc(question->size * sizeof(ChangedEntity))
 			: repalloc_huge(question->changed, question->size * sizeof(ChangedEntity));
 	}
-	question->changed[question->nchanged++] = (ChangedEntity) {id, state};
+	question->changed[question->nchanged++] = changed;
 }
 
 typedef struct PageRead
@@ -232,12 +254,12 @@ seen_entity(void *arg, HeapTuple tuple)
 {
 	PageRead   *read = arg;
 	EntityQuestion *question = read->question;
-	BuiltEntity entity;
+	ChangedEntity entity;
 
 	if (question->refused == NULL)
 		question->refused = row_entity(tuple, read->desc, question->base->columns, &question->kinds, &entity);
 	if (question->refused == NULL)
-		add_changed(question, entity.id, entity.state);
+		add_changed(question, entity);
 }
 
 /* What a page had and has: the latter first. */
@@ -248,23 +270,65 @@ seen_entity(void *arg, HeapTuple tuple)
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
+static bool
+recall_page(EntityQuestion *question, Relation table, BlockNumber block, Snapshot snapshot)
+{
+	Size		size;
+	const ChangedEntity *kept = settled_pages_find(question->base->settled, table, block, snapshot, &size);
+
+	if (kept == NULL)
+		return false;
+	for (Size i = 0; i < size / sizeof(ChangedEntity); i++)
+		add_changed(question, kept[i]);
+	return true;
+}
+
+/* Keeps the page's entities, which were added from there on, if their kinds will be known. */
+static void
+keep_page(EntityQuestion *question, BlockNumber block, const PageState *state, Snapshot snapshot, uint32 from)
+{
+	uint32		n = question->nchanged - from;
+	ChangedEntity *kept;
+
+	for (uint32 i = from; i < question->nchanged; i++)
+		if (state_kind(question->changed[i].state) >= question->base->nkinds)
+			return;
+	kept = settled_pages_keep(question->base->settled, block, state, snapshot, n * sizeof(ChangedEntity));
+	if (kept != NULL && n > 0)
+		memcpy(kept, &question->changed[from], n * sizeof(ChangedEntity));
+}
+
+static void
+read_dirty_page(EntityQuestion *question, Relation table, BlockNumber block, Snapshot snapshot)
+{
+	PageRead	read = {question, RelationGetDescr(table)};
+	uint32		from = question->nchanged;
+	PageState	state;
+
+	if (recall_page(question, table, block, snapshot))
+		return;
+	ledger_read(table, block, snapshot, seen_entity, &read, &state);
+	if (question->refused == NULL)
+		keep_page(question, block, &state, snapshot, from);
+}
+
 static void
 read_dirty_pages(EntityQuestion *question, Relation table, BlockNumber nblocks)
 {
 	const EntityBase *base = question->base;
-	PageRead	read = {question, RelationGetDescr(table)};
 	Snapshot	snapshot = GetActiveSnapshot();
 	uint32		n = 0;
 
+	settled_pages_begin(base->settled);
 	for (uint32 i = 0; i < question->dirty.nblocks; i++)
 	{
 		BlockNumber block = question->dirty.blocks[i];
 
 		if (block < nblocks)
-			ledger_read(table, block, snapshot, seen_entity, &read);
+			read_dirty_page(question, table, block, snapshot);
 		if (block < base->ledger.nblocks && !BROKEN(NETTING))
 			for (uint32 row = base->page_rows[block]; row < base->page_rows[block + 1]; row++)
-				add_changed(question, base->first_id + base->rows[row], 0);
+				add_changed(question, (ChangedEntity) {base->first_id + base->rows[row], 0});
 	}
 	if (question->nchanged == 0)
 		return;
@@ -300,15 +364,19 @@ entity_base_ask(EntityBase *base, Relation table, const char **refused)
 
 	memset(question, 0, offsetof(EntityQuestion, filter));
 	question->base = base;
-	/* a copy, as more may come */
-	for (int i = 0; i < base->kinds.nkinds; i++)
-		(void) kind_number(&question->kinds, (struct varlena *) DatumGetPointer(base->kinds.names[i]));
+	/* more may come */
+	question->kinds.names = palloc((base->nkinds / 64 + 1) * 64 * sizeof(Datum));
+	question->kinds.nkinds = base->nkinds;
+	for (int i = 0; i < base->nkinds; i++)
+		question->kinds.names[i] = PointerGetDatum(base->kind_names + base->kind_offsets[i]);
 	if (!entity_columns(table, columns) || memcmp(columns, base->columns, sizeof(columns)) != 0
 		|| ledger_check(&base->ledger, table, nblocks, true, &question->dirty) != LEDGER_CHECKED)
 	{
 		*refused = "the entities have been changed too much";
 		return NULL;
 	}
+	if (base->settled == NULL && question->dirty.nblocks > 0)
+		base->settled = settled_pages_create(GetMemoryChunkContext(base), SETTLED_BYTES(base->ledger.nblocks));
 	if (question->dirty.nblocks > 0)
 		read_dirty_pages(question, table, nblocks);
 	*refused = question->refused;
@@ -316,12 +384,12 @@ entity_base_ask(EntityBase *base, Relation table, const char **refused)
 }
 
 /*
- * The state of an entity that may have changed.
+ * What the snapshot sees of an entity, if not what the base has; NULL where it
+ * does not see it otherwise.
  */
-EntityState
+const ChangedEntity *
 entity_question_changed(const EntityQuestion *question, int64 id)
 {
-	uint64		number = (uint64) id - (uint64) question->base->first_id;
 	uint32		low = 0;
 	uint32		high = question->nchanged;
 
@@ -334,7 +402,5 @@ entity_question_changed(const EntityQuestion *question, int64 id)
 		else
 			high = middle;
 	}
-	if (low < question->nchanged && question->changed[low].id == id)
-		return question->changed[low].state;
-	return number < question->base->nids ? question->base->states[number] : 0;
+	return low < question->nchanged && question->changed[low].id == id ? &question->changed[low] : NULL;
 }

@@ -1,9 +1,11 @@
 /*
  * entity_base.h
- *		Kind and state of each entity in memory, true for every snapshot, and questions to them.
+ *		Kind, state and place of each entity in memory, true for every snapshot, and questions to them.
  */
 #ifndef ASSETREG_ENTITY_BASE_H
 #define ASSETREG_ENTITY_BASE_H
+
+#include "storage/itemptr.h"
 
 #include "edge_base.h"
 
@@ -26,19 +28,24 @@ typedef struct EntityBase
 {
 	PageLedger	ledger;
 	AttrNumber	columns[3];		/* id, kind, active */
-	Kinds		kinds;
+	int			nkinds;
+	uint32	   *kind_offsets;	/* where each kind's name is */
+	char	   *kind_names;
 	int64		first_id;
 	uint32		nids;			/* from the first to the last */
 	EntityState *states;		/* by id less the first */
+	ItemPointerData *places;	/* the same; of those that have a state */
 	uint32		nrows;
 	uint32	   *page_rows;		/* where each page's rows begin; one more than there are pages */
 	uint32	   *rows;			/* ids less the first, in the table's order */
+	SettledPages *settled;		/* or NULL; holds ChangedEntity, many */
 } EntityBase;
 
 typedef struct ChangedEntity
 {
 	int64		id;
 	EntityState state;
+	ItemPointerData place;		/* not set where there is no state */
 } ChangedEntity;
 
 /* The base and what a snapshot sees otherwise. */
@@ -56,7 +63,7 @@ typedef struct EntityQuestion
 
 extern EntityBase *entity_base_build(Relation table, Size limit, const char **refused);
 extern EntityQuestion *entity_base_ask(EntityBase *base, Relation table, const char **refused);
-extern EntityState entity_question_changed(const EntityQuestion *question, int64 id);
+extern const ChangedEntity *entity_question_changed(const EntityQuestion *question, int64 id);
 
 static inline EntityState
 entity_question_state(const EntityQuestion *question, int64 id)
@@ -64,8 +71,31 @@ entity_question_state(const EntityQuestion *question, int64 id)
 	uint64		number = (uint64) id - (uint64) question->base->first_id;
 
 	if (question->nchanged > 0 && id_filter_has(&question->filter, id))
-		return entity_question_changed(question, id);
+	{
+		const ChangedEntity *changed = entity_question_changed(question, id);
+
+		if (changed != NULL)
+			return changed->state;
+	}
 	return number < question->base->nids ? question->base->states[number] : 0;
+}
+
+/*
+ * Where the row is that the question's snapshot sees, of an entity that has a
+ * state.  It stays there as long as the snapshot does (direct_row() in
+ * row_pages.c says why): nobody removes a row that it sees.
+ */
+static inline ItemPointerData
+entity_question_place(const EntityQuestion *question, int64 id)
+{
+	if (question->nchanged > 0 && id_filter_has(&question->filter, id))
+	{
+		const ChangedEntity *changed = entity_question_changed(question, id);
+
+		if (changed != NULL)
+			return changed->place;
+	}
+	return question->base->places[(uint64) id - (uint64) question->base->first_id];
 }
 
 #endif							/* ASSETREG_ENTITY_BASE_H */

@@ -201,13 +201,6 @@ open_base(MemoryContext context, const BaseImage *image, bool shared)
 	return cached;
 }
 
-/* May others have what is built of this file, and this connection what others have built? */
-static bool
-may_share(Relation table)
-{
-	return assetreg_graph_cache_shared && !file_is_new(table);
-}
-
 /* The base that another connection has built, if there is one; on an error the context goes with its parent. */
 static CachedBase *
 attach(Relation table)
@@ -257,7 +250,7 @@ build(Relation table, bool share, const char **why)
 static CachedBase *
 make_base(Relation table, const char **why)
 {
-	bool		share = may_share(table);
+	bool		share = assetreg_graph_cache_shared;
 	CachedBase *made = share ? attach(table) : NULL;
 
 	if (made != NULL)

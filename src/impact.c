@@ -7,6 +7,7 @@
 #include "catalog/pg_collation_d.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 
 #include "args.h"
@@ -91,15 +92,39 @@ typedef struct DenseImpact
 } DenseImpact;
 
 static void
-count_numbers(void *arg, int depth, int64 first_id, const uint32 *numbers, uint32 nnumbers)
+count_states(DenseImpact *dense, DenseLevel *level)
+{
+	const EntityQuestion *entities = dense->entities;
+	const EntityState *states = entities->base->states;
+	uint64		from = (uint64) level->first_id - (uint64) entities->base->first_id;
+	uint32		nids = entities->base->nids;
+	bool		changed = entities->nchanged > 0;
+	int64	   *affected = dense->affected;
+	uint32		word;
+	uint64		bits;
+
+	while (dense_level_next(level, &word, &bits))
+	{
+		uint64		first = from + (uint64) word * 64;
+
+		if (!changed && first < nids && first + 63 < nids)
+			for (; bits != 0; bits &= bits - 1)
+				affected[states[first + pg_rightmost_one_pos64(bits)]]++;
+		else
+			for (int64 id = level->first_id + (int64) word * 64; bits != 0; bits &= bits - 1)
+				affected[entity_question_state(entities, id + pg_rightmost_one_pos64(bits))]++;
+	}
+}
+
+static void
+count_numbers(void *arg, DenseLevel *level)
 {
 	DenseImpact *dense = arg;
 	ImpactWalk *impact = dense->impact;
 	int			nstates = state_of(dense->entities->kinds.nkinds, false);
 
-	impact->depth = depth;
-	for (uint32 i = 0; i < nnumbers; i++)
-		dense->affected[entity_question_state(dense->entities, first_id + numbers[i])]++;
+	impact->depth = level->depth;
+	count_states(dense, level);
 	for (int state = 1; state < nstates; state++)
 		if (dense->affected[state] > 0)
 		{
@@ -107,7 +132,7 @@ count_numbers(void *arg, int depth, int64 first_id, const uint32 *numbers, uint3
 
 			count->affected += dense->affected[state];
 			count->active += state_active(state) ? dense->affected[state] : 0;
-			count->max_depth = depth;
+			count->max_depth = level->depth;
 			dense->affected[state] = 0;
 		}
 }
@@ -118,7 +143,7 @@ count_in_memory(ImpactWalk *impact, const GraphWalk *walk)
 {
 	EdgeQuestion *edges = adjacency_memory(walk->adjacency);
 	DenseImpact dense = {impact, edges == NULL ? NULL : graph_cache_entities(edges)};
-	DenseWalk	numbers = {edges, walk->starts, walk->nstarts, walk->max_depth, count_numbers, &dense};
+	DenseWalk	numbers = {edges, walk->starts, walk->nstarts, walk->max_depth, count_numbers, .arg = &dense};
 	bool		done;
 
 	if (dense.entities == NULL)

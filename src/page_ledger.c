@@ -64,7 +64,12 @@
  *    file.  With wal_level = minimal neither its pages nor its map need have
  *    LSNs, so the number alone tells them apart (the test shows it); it comes
  *    back after four billion others at the earliest.
- * 8. A standby does all of this in the primary's order (heap_xlog_*, heapam.c).
+ * 8. To 2 there is one exception: COPY FREEZE adds frozen rows to a page that
+ *    is all-visible already and leaves the bit as it is (heap_multi_insert).
+ *    As it takes no other file than one that its own subtransaction made, the
+ *    ledger is of no file that this transaction made.  A parallel worker does
+ *    not know which these are, but no COPY runs while it lives.
+ * 9. A standby does all of this in the primary's order (heap_xlog_*, heapam.c).
  *    A bit is set after the conflict with older snapshots is resolved, and the
  *    wait is for the end of their transactions (GetConflictingVirtualXIDs,
  *    VirtualXactLock), imported and parallel ones as well.  Records without a
@@ -80,18 +85,13 @@
  *    they hold back the horizon of the new primary like all others
  *    (ComputeXidHorizons).
  *
- * 8. To 2 there is one exception: COPY FREEZE adds frozen rows to a page that
- *    is all-visible already and leaves the bit as it is (heap_multi_insert).
- *    As it takes no other file than one that its own subtransaction made, the
- *    ledger is of no file that this transaction made.  A parallel worker does
- *    not know which these are, but no COPY runs while it lives.
- *
  * LSNs never go back in the life of a backend: crashes end it, a promotion
  * goes on from what was replayed, and so does a standby whose primary changes.
  */
 #include "postgres.h"
 
 #include "access/heapam.h"
+#include "access/transam.h"
 #include "access/visibilitymap.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
@@ -231,9 +231,32 @@ ledger_load(PageLedger *ledger, const char *from)
 	memcpy(ledger->image, from, ledger->nmaps * MAP_BYTES);
 }
 
-/* Gives the sink the rows of a locked page; snapshot NULL: the page is all-visible. */
 static void
-page_rows(Relation table, Buffer buffer, Snapshot snapshot, PageRowSink sink, void *arg)
+note_xid(PageState *state, TransactionId xid)
+{
+	if (TransactionIdIsNormal(xid)
+		&& (!TransactionIdIsValid(state->newest) || TransactionIdFollows(xid, state->newest)))
+		state->newest = xid;
+}
+
+/* Who made and deleted a row, be it seen or not. */
+static void
+note_xids(PageState *state, HeapTupleHeader row)
+{
+	note_xid(state, HeapTupleHeaderGetXmin(row));
+	if (row->t_infomask & HEAP_MOVED)
+		state->plain = false;
+	if ((row->t_infomask & HEAP_XMAX_INVALID) || HEAP_XMAX_IS_LOCKED_ONLY(row->t_infomask))
+		return;
+	if (row->t_infomask & HEAP_XMAX_IS_MULTI)
+		state->plain = false;
+	else
+		note_xid(state, HeapTupleHeaderGetRawXmax(row));
+}
+
+/* Gives the sink the rows of a locked page; snapshot NULL: the page is all-visible, and there is no state. */
+static void
+page_rows(Relation table, Buffer buffer, Snapshot snapshot, PageRowSink sink, void *arg, PageState *state)
 {
 	Page		page = BufferGetPage(buffer);
 	OffsetNumber last = PageGetMaxOffsetNumber(page);
@@ -248,6 +271,8 @@ page_rows(Relation table, Buffer buffer, Snapshot snapshot, PageRowSink sink, vo
 		tuple.t_data = (HeapTupleHeader) PageGetItem(page, id);
 		tuple.t_len = ItemIdGetLength(id);
 		ItemPointerSet(&tuple.t_self, BufferGetBlockNumber(buffer), item);
+		if (snapshot != NULL)
+			note_xids(state, tuple.t_data);
 		if (snapshot == NULL || HeapTupleSatisfiesVisibility(&tuple, snapshot, buffer))
 			sink(arg, &tuple);
 	}
@@ -273,7 +298,7 @@ ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuf
 	if (visible)
 	{
 		ledger->page_lsns[block] = BufferGetLSNAtomic(buffer);
-		page_rows(table, buffer, NULL, sink, arg);
+		page_rows(table, buffer, NULL, sink, arg, NULL);
 		*image_byte(ledger, block) |= block_bit(block);
 		ledger->ntaken++;
 	}
@@ -282,17 +307,19 @@ ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuf
 }
 
 /*
- * Gives the sink the rows of a page that the snapshot sees.
+ * Gives the sink the rows of a page that the snapshot sees, and the page's
+ * state, whose LSN is that from before any hint bit was set on the way.
  */
 void
-ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg)
+ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg, PageState *state)
 {
 	Buffer		buffer;
 
 	CHECK_FOR_INTERRUPTS();
 	buffer = ReadBuffer(table, block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page_rows(table, buffer, snapshot, sink, arg);
+	*state = (PageState) {BufferGetLSNAtomic(buffer), InvalidTransactionId, true};
+	page_rows(table, buffer, snapshot, sink, arg, state);
 	UnlockReleaseBuffer(buffer);
 }
 

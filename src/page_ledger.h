@@ -41,6 +41,14 @@ typedef enum LedgerAnswer
 	LEDGER_TOO_DIRTY
 } LedgerAnswer;
 
+/* What else a page tells while it is read. */
+typedef struct PageState
+{
+	XLogRecPtr	lsn;
+	TransactionId newest;		/* of those that made or deleted its rows; invalid: all long ago */
+	bool		plain;			/* these are all there are */
+} PageState;
+
 /* Gets a row while its page is locked. */
 typedef void (*PageRowSink) (void *arg, HeapTuple tuple);
 
@@ -53,7 +61,8 @@ extern bool ledger_take(PageLedger *ledger, Relation table, BlockNumber block, B
 						BufferAccessStrategy strategy, PageRowSink sink, void *arg);
 extern LedgerAnswer ledger_check(PageLedger *ledger, Relation table, BlockNumber nblocks, bool may_look,
 								 DirtyPages *dirty);
-extern void ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg);
+extern void ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg,
+						PageState *state);
 extern uint32 ledger_max_dirty(BlockNumber nblocks);
 
 #endif							/* ASSETREG_PAGE_LEDGER_H */

@@ -2,8 +2,9 @@
  * walk_rows.c
  *		The entities that a walk finds, as rows of a SQL function.
  *
- * Ids come from the walk a level at a time; their names are read in batches,
- * sorted, and go to a tuplestore with them.
+ * Where memory does not answer (dense_rows.c), ids come from the walk a level at
+ * a time; their names are read in batches, sorted, and go to a tuplestore with
+ * them.
  */
 #include "postgres.h"
 
@@ -11,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "compat.h"
+#include "graph_cache.h"
 #include "walk_rows.h"
 
 /* Entities are looked up many at once: sorted, they share pages. */
@@ -36,33 +38,42 @@ typedef struct RowWalk
 	int			pos;			/* in the batch, while it is written */
 } RowWalk;
 
-static void
-put_entity(void *arg, const Entity *entity)
+/*
+ * Puts a row.
+ */
+void
+walk_rows_put(const WalkRows *wanted, const Entity *entity, int depth, int64 via, int64 start)
 {
-	RowWalk    *rows = arg;
-	const WalkRows *wanted = rows->wanted;
-	const FoundEntity *found;
 	Datum		values[9];
 	bool		nulls[9] = {false};
 
-	while (rows->batch[rows->pos].id != entity->id)
-		rows->pos++;
-	if ((wanted->active_only && !entity->active) || !kind_passes(&wanted->kinds, entity->kind))
-		return;
-
-	found = &rows->batch[rows->pos];
 	values[0] = Int64GetDatum(entity->id);
 	values[1] = entity->kind;
 	values[2] = entity->key;
 	values[3] = entity->label;
 	nulls[3] = entity->label_isnull;
 	values[4] = BoolGetDatum(entity->active);
-	values[5] = Int32GetDatum(rows->depth);
-	values[6] = Int64GetDatum(found->via);
-	values[7] = Int64GetDatum(found->start);
+	values[5] = Int32GetDatum(depth);
+	values[6] = Int64GetDatum(via);
+	values[7] = Int64GetDatum(start);
 	if (wanted->mark != NULL)
 		values[8] = wanted->mark(wanted->arg, entity->id);
 	put_row(wanted->fcinfo, values, nulls);
+}
+
+static void
+put_entity(void *arg, const Entity *entity)
+{
+	RowWalk    *rows = arg;
+	const WalkRows *wanted = rows->wanted;
+	const FoundEntity *found;
+
+	graph_cache_add_entity();
+	while (rows->batch[rows->pos].id != entity->id)
+		rows->pos++;
+	found = &rows->batch[rows->pos];
+	if ((!wanted->active_only || entity->active) && kind_passes(&wanted->kinds, entity->kind))
+		walk_rows_put(wanted, entity, rows->depth, found->via, found->start);
 }
 
 #define ST_SORT sort_found
@@ -121,6 +132,8 @@ walk_rows(const WalkRows *wanted, GraphWalk walk)
 {
 	RowWalk		rows = {.wanted = wanted, .depth = 1, .size = 64};
 
+	if (dense_rows(wanted, &walk))
+		return;
 	/* a quarter of what the walk may take, beside it */
 	rows.max_size = Max(64, Min(MAX_BATCH_SIZE, get_hash_memory_limit() / 4 / (sizeof(FoundEntity) + sizeof(int64))));
 	rows.batch = palloc(rows.size * sizeof(FoundEntity));

@@ -22,5 +22,7 @@ typedef struct WalkRows
 } WalkRows;
 
 extern void walk_rows(const WalkRows *wanted, GraphWalk walk);
+extern void walk_rows_put(const WalkRows *wanted, const Entity *entity, int depth, int64 via, int64 start);
+extern bool dense_rows(const WalkRows *wanted, const GraphWalk *walk);
 
 #endif							/* ASSETREG_WALK_ROWS_H */

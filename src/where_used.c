@@ -8,9 +8,13 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
 
+#include "dense_walk.h"
 #include "walk_rows.h"
 
 PG_FUNCTION_INFO_V1(assetreg_dependencies_of);
@@ -84,6 +88,57 @@ put_level(void *arg, int depth, Frontier *frontier)
 	return true;
 }
 
+typedef struct NumberRows
+{
+	Tuplestorestate *store;
+	HeapTupleData row;			/* of an id and a depth */
+} NumberRows;
+
+static void
+put_numbers(void *arg, DenseLevel *level)
+{
+	NumberRows *rows = arg;
+	char	   *id = (char *) rows->row.t_data + rows->row.t_data->t_hoff;
+	uint32		word;
+	uint64		bits;
+
+	memcpy(id + sizeof(int64), &level->depth, sizeof(int32));
+	while (dense_level_next(level, &word, &bits))
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (int64 first = level->first_id + (int64) word * 64; bits != 0; bits &= bits - 1)
+		{
+			int64		found = first + pg_rightmost_one_pos64(bits);
+
+			memcpy(id, &found, sizeof(int64));
+			tuplestore_puttuple(rows->store, &rows->row);
+		}
+	}
+}
+
+/* Memory knows what a level found as numbers: one row is written over and over. */
+static bool
+put_dependents_in_memory(FunctionCallInfo fcinfo, const GraphWalk *walk)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Datum		values[2] = {Int64GetDatum(0), Int32GetDatum(0)};
+	bool		nulls[2] = {false};
+	NumberRows	rows = {.store = result->setResult};
+	DenseWalk	numbers = {
+		adjacency_memory(walk->adjacency), walk->starts, walk->nstarts, walk->max_depth,
+		.level = put_numbers, .sorted = true, .arg = &rows
+	};
+
+	if (numbers.question == NULL)
+		return false;
+	rows.row = *heap_form_tuple(result->setDesc, values, nulls);
+	if (dense_walk(&numbers))
+		return true;
+	/* what was put is void */
+	tuplestore_clear(rows.store);
+	return false;
+}
+
 /*
  * dependents(ids, max_depth): the ids and depths of all entities that need one
  * of those given, which are left out themselves; one walk for all.
@@ -102,7 +157,8 @@ assetreg_dependents(PG_FUNCTION_ARGS)
 	entities_check_exist(entities, walk.starts, walk.nstarts);
 	entities_end(entities);
 	walk.adjacency = adjacency_begin(EDGES_TO_DEPENDENTS);
-	graph_walk(&walk);
+	if (!put_dependents_in_memory(fcinfo, &walk))
+		graph_walk(&walk);
 	adjacency_end(walk.adjacency);
 	return (Datum) 0;
 }

@@ -53,6 +53,23 @@ CREATE FUNCTION impact_by_sql(start bigint) RETURNS text LANGUAGE sql STABLE AS 
 	SELECT string_agg(concat_ws(' ', kind, affected, active), ', ' ORDER BY kind COLLATE "C")
 	FROM (SELECT kind, count(*) AS affected, count(*) FILTER (WHERE active) AS active FROM up JOIN assetreg.entities USING (id) WHERE id <> start GROUP BY kind) k
 $$;
+-- each row in full, in the order of ids within a depth; of one start, of several, and filtered
+CREATE FUNCTION rows_by(source text, start bigint) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	starts bigint[] := ARRAY(SELECT id FROM assetreg.entities WHERE id IN (start, start + 3, start + 50));
+BEGIN
+	PERFORM set_config('assetreg.graph_source', source, true);
+	RETURN ARRAY(SELECT w::text FROM assetreg.where_used(start) w ORDER BY depth, entity_id)
+		|| ARRAY(SELECT w::text FROM assetreg.dependencies_of(start, 3) w ORDER BY depth, entity_id)
+		|| ARRAY(SELECT w::text FROM assetreg.where_used(start, kinds => '{scene}', active_only => true) w ORDER BY depth, entity_id)
+		|| ARRAY(SELECT w::text FROM assetreg._impact_rows(starts, '{}', ARRAY[start]) w ORDER BY depth, entity_id)
+		|| ARRAY(SELECT w::text FROM assetreg.dependents(starts) w ORDER BY depth, entity_id);
+END $$;
+CREATE FUNCTION rows_unlike_sql(start bigint) RETURNS text LANGUAGE sql STABLE AS $$
+	SELECT string_agg(w::text, ' ') FROM assetreg.where_used(start) w
+	WHERE NOT EXISTS (SELECT FROM assetreg.entities e WHERE (e.id, e.kind, e.key, e.active) = (w.entity_id, w.kind, w.key, w.active)
+					  AND e.label IS NOT DISTINCT FROM w.label)
+$$;
 CREATE FUNCTION compare(nearby bigint) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 DECLARE
 	start bigint := (SELECT min(id) FROM assetreg.entities WHERE id >= nearby);
@@ -72,6 +89,10 @@ BEGIN
 	IF impact_by('memory', start, true) IS DISTINCT FROM impact_by('index', start, true) OR impact_by('memory', start) IS DISTINCT FROM impact_by_sql(start) THEN
 		RAISE EXCEPTION 'impact walks from % differ: memory %, index %, SQL %', start, impact_by('memory', start, true), impact_by('index', start, true),
 			impact_by_sql(start) USING ERRCODE = 'XX000';
+	END IF;
+	IF rows_by('memory', start) IS DISTINCT FROM rows_by('index', start) OR rows_unlike_sql(start) IS NOT NULL THEN
+		RAISE EXCEPTION 'rows of walks from % differ: memory %, index %, SQL has not %', start, left(rows_by('memory', start)::text, 2000),
+			left(rows_by('index', start)::text, 2000), left(rows_unlike_sql(start), 2000) USING ERRCODE = 'XX000';
 	END IF;
 	PERFORM set_config('assetreg.graph_source', was, true);
 	IF memory <> index OR by_sql <> without_depths(memory) THEN

@@ -40,7 +40,8 @@ CREATE FUNCTION change_entities() RETURNS void LANGUAGE plpgsql AS \$\$
 DECLARE
 	new bigint := assetreg.put_entity('scene', 'key ' || random());
 BEGIN
-	UPDATE assetreg.entities SET active = NOT active, label = random()::text WHERE id = (SELECT any_entity(200)) AND kind NOT IN (SELECT name FROM assetreg.asset_types);
+	UPDATE assetreg.entities SET active = NOT active, label = CASE WHEN random() < 0.7 THEN random()::text WHEN random() < 0.3 THEN repeat(random()::text, 500)
+		WHEN random() < 0.3 THEN (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 200)) END WHERE id = (SELECT any_entity(200)) AND kind NOT IN (SELECT name FROM assetreg.asset_types);
 	INSERT INTO assetreg.entity_kinds SELECT 'kind ' || new % 40 ON CONFLICT DO NOTHING;
 	UPDATE assetreg.entities SET kind = (ARRAY['scene', 'job', 'kind ' || new % 40])[1 + floor(random() * 3)]
 		WHERE id = (SELECT any_entity(200)) AND kind NOT IN (SELECT name FROM assetreg.asset_types);

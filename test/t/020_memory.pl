@@ -4,7 +4,7 @@
 # a transaction held long, exported, in old cursors, amid changes of their own. Then a table of more than one
 # page of the visibility map, the settings, errors and memory.
 #
-# In a library compiled with -DASSETREG_BREAK, ASSETREG_BREAK (1 to 6) breaks a rule, and this test must fail.
+# In a library compiled with -DASSETREG_BREAK, ASSETREG_BREAK (1 to 8) breaks a rule, and this test must fail.
 use strict;
 use warnings;
 use FindBin;
