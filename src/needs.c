@@ -19,14 +19,14 @@
 #include "compat.h"
 #include "needs.h"
 
-/* The numbers of 64 neighbouring ids: ids are dense, so all of them stay in the processor's cache. */
-#define CHUNK_SHIFT 6
+/* The numbers of 256 neighbouring ids: ids are dense, so there are few of these. */
+#define CHUNK_SHIFT 8
 #define CHUNK_IDS (1 << CHUNK_SHIFT)
 
 typedef struct NumberChunk
 {
 	int64		chunk;			/* id >> CHUNK_SHIFT */
-	uint32		numbers[CHUNK_IDS];
+	uint32	   *numbers;
 	char		status;
 } NumberChunk;
 
@@ -41,9 +41,9 @@ typedef struct NumberChunk
 #define SH_DEFINE
 #include "lib/simplehash.h"
 
-/* Every node has its bits, of which 64 share a place. */
-#define bits_of(needs, number) (&(needs)->bits[(number) / 64])
-#define bit_of(number) (UINT64CONST(1) << ((number) % 64))
+/* Of a node: does it need anything; has it been found by the walk that is going on? */
+#define MARK_INNER 1
+#define MARK_SEEN 2
 
 static void
 reserve_nodes(Needs *needs, uint32 size)
@@ -53,15 +53,26 @@ reserve_nodes(Needs *needs, uint32 size)
 	needs->node_edges = idset_reserve(needs->set, needs->node_edges, size * sizeof(NeedEdges));
 }
 
+static NumberChunk *
+new_chunk(Needs *needs, int64 number)
+{
+	bool		found;
+	NumberChunk *chunk = numbers_insert(needs->numbers, number, &found);
+
+	chunk->numbers = idset_reserve(needs->set, NULL, CHUNK_IDS * sizeof(uint32));
+	memset(chunk->numbers, 0xff, CHUNK_IDS * sizeof(uint32));
+	return chunk;
+}
+
 static inline uint32
 node_number(Needs *needs, int64 id)
 {
-	bool		found;
-	NumberChunk *chunk = numbers_insert(needs->numbers, id >> CHUNK_SHIFT, &found);
-	uint32	   *number = &chunk->numbers[id & (CHUNK_IDS - 1)];
+	NumberChunk *chunk = numbers_lookup(needs->numbers, id >> CHUNK_SHIFT);
+	uint32	   *number;
 
-	if (!found)
-		memset(chunk->numbers, 0xff, sizeof(chunk->numbers));
+	if (chunk == NULL)
+		chunk = new_chunk(needs, id >> CHUNK_SHIFT);
+	number = &chunk->numbers[id & (CHUNK_IDS - 1)];
 	if (*number != NO_NEED)
 		return *number;
 	if (needs->nnodes == needs->nodes_size)
@@ -99,15 +110,12 @@ static void
 prepare_to_count(Needs *needs)
 {
 	Size		nnodes = needs->nnodes;
-	Size		nbits = nnodes / 64 + 1;
 
 	needs->counts = idset_reserve(needs->set, NULL, Max(nnodes, 1) * sizeof(NeedCount));
 	memset(needs->counts, 0, nnodes * sizeof(NeedCount));
-	needs->bits = idset_reserve(needs->set, NULL, nbits * sizeof(NeedBits));
-	memset(needs->bits, 0, nbits * sizeof(NeedBits));
+	needs->marks = idset_reserve(needs->set, NULL, Max(nnodes, 1));
 	for (uint32 i = 0; i < nnodes; i++)
-		if (needs->node_edges[i].n > 0)
-			bits_of(needs, i)->inner |= bit_of(i);
+		needs->marks[i] = needs->node_edges[i].n > 0 ? MARK_INNER : 0;
 	/* with a place to spare */
 	needs->found = idset_reserve(needs->set, NULL, (nnodes + 1) * sizeof(uint32));
 	needs->waiting = idset_reserve(needs->set, NULL, (nnodes + 1) * sizeof(uint32));
@@ -167,29 +175,31 @@ walk(Needs *needs, uint32 user)
 {
 	uint32	   *found = needs->found;
 	uint32	   *waiting = needs->waiting;
+	uint8	   *marks = needs->marks;
 	uint32		nfound = 1;
 	uint32		depth = 0;
 
 	found[0] = user;
 	waiting[depth++] = user;
-	bits_of(needs, user)->seen |= bit_of(user);
+	marks[user] |= MARK_SEEN;
 	while (depth > 0)
 	{
 		NeedEdges	out = needs->node_edges[waiting[--depth]];
 		const uint32 *edge = needs->edges + out.first;
 
+		if (depth > 1)
+			__builtin_prefetch(needs->edges + needs->node_edges[waiting[depth - 2]].first);
 		for (uint32 i = 0; i < out.n; i++)
 		{
 			uint32		number = edge[i];
-			NeedBits   *bits = bits_of(needs, number);
-			uint64		new = ~bits->seen & bit_of(number);
+			uint8		mark = marks[number];
 
 			/* written in any case, kept if it is new: no branch to guess */
-			bits->seen |= new;
+			marks[number] = mark | MARK_SEEN;
 			found[nfound] = number;
-			nfound += new != 0;
+			nfound += (mark & MARK_SEEN) == 0;
 			waiting[depth] = number;
-			depth += (new & bits->inner) != 0;
+			depth += mark == MARK_INNER;
 		}
 	}
 	return nfound;
@@ -207,13 +217,13 @@ count_found(Needs *needs, uint32 nfound, bool together)
 		{
 			counts[found[i]].users++;
 			counts[found[i]].together++;
-			bits_of(needs, found[i])->seen = 0;
+			needs->marks[found[i]] &= ~MARK_SEEN;
 		}
 	else
 		for (uint32 i = 0; i < nfound; i++)
 		{
 			counts[found[i]].users++;
-			bits_of(needs, found[i])->seen = 0;
+			needs->marks[found[i]] &= ~MARK_SEEN;
 		}
 }
 
@@ -224,7 +234,7 @@ count_given(const Needs *needs, const uint32 *given, int ngiven)
 	int			n = 0;
 
 	for (int i = 0; i < ngiven; i++)
-		n += (bits_of(needs, given[i])->seen & bit_of(given[i])) != 0;
+		n += (needs->marks[given[i]] & MARK_SEEN) != 0;
 	return n;
 }
 

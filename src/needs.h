@@ -23,13 +23,6 @@ typedef struct NeedEdges
 	uint32		n;
 } NeedEdges;
 
-/* 64 nodes */
-typedef struct NeedBits
-{
-	uint64		seen;			/* by the walk that is going on */
-	uint64		inner;			/* do they need anything? */
-} NeedBits;
-
 typedef struct Needs
 {
 	/* nodes have numbers, the users the first, in the order of their ids */
@@ -48,7 +41,7 @@ typedef struct Needs
 	uint32		edges_size;
 	Frontier	frontiers[2];
 	Frontier   *next;
-	NeedBits   *bits;
+	uint8	   *marks;
 	uint32	   *found;			/* by the walk that is going on */
 	uint32	   *waiting;
 } Needs;
