@@ -1,238 +1,27 @@
 /*
  * recommend.c
- *		What is used together with some entities, counted over their users.
+ *		SQL-callable recommendations: what goes well with some assets.
  *
- * A user is an entity whose needs are counted: an active scene type or
- * template.  What it needs directly or through others is used by it.
- *
- * The graph below all users is read once, level by level, into arrays; what
- * lies above them, scenes and segments, is never touched.  Then each user's
- * needs are walked in memory, which counts how many users each node has and
- * how many of the given entities the user needs; those who need most of them
- * are walked again.
- *
- * Edges are counted with the set's memory, up to work_mem *
- * hash_mem_multiplier.
+ * Users are active scene types and templates; what they need is counted
+ * (needs.c), and comes best first (companions.c).  Whether it may be recommended
+ * SQL says, of a few at a time.
  */
 #include "postgres.h"
-
-#include <math.h>
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "miscadmin.h"
 
 #include "args.h"
-#include "compat.h"
-#include "idset.h"
+#include "companions.h"
+#include "graph_cache.h"
+#include "own_query.h"
+#include "sql_rows.h"
 
-PG_FUNCTION_INFO_V1(assetreg_used_together);
+PG_FUNCTION_INFO_V1(assetreg_recommend);
 
-/* the 97.5 % quantile of the normal distribution: bounds of 95 % */
-#define WILSON_Z 1.959963984540054
-
-/* The numbers of 64 neighbouring ids: ids are dense, so all of them stay in the processor's cache. */
-#define CHUNK_SHIFT 6
-#define CHUNK_IDS (1 << CHUNK_SHIFT)
-#define NO_NUMBER PG_UINT32_MAX
-
-typedef struct NumberChunk
-{
-	int64		chunk;			/* id >> CHUNK_SHIFT */
-	uint32		numbers[CHUNK_IDS];
-	char		status;
-} NumberChunk;
-
-#define SH_PREFIX numbers
-#define SH_ELEMENT_TYPE NumberChunk
-#define SH_KEY_TYPE int64
-#define SH_KEY chunk
-#define SH_HASH_KEY(tb, key) ((uint32) (((uint64) (key) * UINT64CONST(0x9E3779B97F4A7C15)) >> 32))
-#define SH_EQUAL(tb, a, b) ((a) == (b))
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
-typedef struct NeededNode
-{
-	int64		id;
-	uint32		first;			/* its edges */
-	uint32		nedges;
-	uint32		seen;			/* by the last walk that came here */
-	uint32		users;
-	uint32		together;		/* users among those that need most of the given */
-	bool		given;
-	bool		wanted;			/* of the kind that is asked for */
-} NeededNode;
-
-typedef struct Needs
-{
-	IdSet	   *set;
-	Frontier	frontiers[2];
-	Frontier   *next;
-	numbers_hash *numbers;
-	NeededNode	   *nodes;
-	uint32		nnodes;
-	uint32		nodes_size;
-	uint32	   *edges;			/* numbers of nodes */
-	uint32		nedges;
-	uint32		edges_size;
-	uint32	   *stack;
-	uint32		walks;
-} Needs;
-
-static uint32
-node_number(Needs *needs, int64 id)
-{
-	bool		found;
-	NumberChunk *chunk = numbers_insert(needs->numbers, id >> CHUNK_SHIFT, &found);
-	uint32	   *number = &chunk->numbers[id & (CHUNK_IDS - 1)];
-
-	if (!found)
-		memset(chunk->numbers, 0xff, sizeof(chunk->numbers));
-	if (*number != NO_NUMBER)
-		return *number;
-	if (needs->nnodes == needs->nodes_size)
-	{
-		needs->nodes_size *= 2;
-		needs->nodes = idset_reserve(needs->set, needs->nodes, needs->nodes_size * sizeof(NeededNode));
-	}
-	needs->nodes[needs->nnodes] = (NeededNode) {.id = id};
-	idset_add(needs->set, needs->next, id);
-	return *number = needs->nnodes++;
-}
-
-/* An entity may come in several calls, one right after the other. */
-static void
-add_edges(void *arg, int64 id, const int64 *neighbours, int nneighbours)
-{
-	Needs	   *needs = arg;
-	uint32		from = node_number(needs, id);
-
-	if (needs->edges_size - needs->nedges < nneighbours)
-	{
-		if (needs->edges_size > PG_UINT32_MAX / 2 - nneighbours)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("too many dependencies to count what is used together")));
-		needs->edges_size = needs->edges_size * 2 + nneighbours;
-		needs->edges = idset_reserve(needs->set, needs->edges, (Size) needs->edges_size * sizeof(uint32));
-	}
-	if (needs->nodes[from].nedges == 0)
-		needs->nodes[from].first = needs->nedges;
-	needs->nodes[from].nedges += nneighbours;
-	for (int i = 0; i < nneighbours; i++)
-		needs->edges[needs->nedges++] = node_number(needs, neighbours[i]);
-}
-
-/*
- * Reads all that the users need; they are the first nodes, in their order.
- */
-static void
-read_needs(Needs *needs, const int64 *users, int nusers)
-{
-	Adjacency  *adjacency = adjacency_begin(EDGES_TO_DEPENDENCIES);
-	int			level = 0;
-
-	needs->set = idset_create();
-	needs->numbers = numbers_create(CurrentMemoryContext, 1024, NULL);
-	needs->nodes_size = Max(nusers, 1024);
-	needs->nodes = idset_reserve(needs->set, NULL, needs->nodes_size * sizeof(NeededNode));
-	needs->edges_size = 4096;
-	needs->edges = idset_reserve(needs->set, NULL, needs->edges_size * sizeof(uint32));
-	frontier_init(&needs->frontiers[0], needs->set);
-	frontier_init(&needs->frontiers[1], needs->set);
-	needs->next = &needs->frontiers[0];
-	for (int i = 0; i < nusers; i++)
-		node_number(needs, users[i]);
-
-	while (needs->frontiers[level].nids > 0)
-	{
-		needs->next = &needs->frontiers[1 - level];
-		frontier_clear(needs->next);
-		adjacency_expand(adjacency, frontier_keys(&needs->frontiers[level]), add_edges, needs);
-		level = 1 - level;
-	}
-	adjacency_end(adjacency);
-	needs->stack = idset_reserve(needs->set, NULL, Max(needs->nnodes, 1) * sizeof(uint32));
-}
-
-static inline void
-visit(Needs *needs, uint32 number, uint32 *depth, bool together, int *ngiven)
-{
-	NeededNode	   *node = &needs->nodes[number];
-
-	if (node->seen == needs->walks)
-		return;
-	node->seen = needs->walks;
-	if (together)
-		node->together++;
-	else
-		node->users++;
-	*ngiven += node->given;
-	if (node->nedges > 0)
-		needs->stack[(*depth)++] = number;
-}
-
-/*
- * Counts a user at everything that it needs; gives the number of the given
- * entities among that.
- */
-static int
-count_needs(Needs *needs, uint32 user, bool together)
-{
-	uint32		depth = 0;
-	int			ngiven = 0;
-
-	CHECK_FOR_INTERRUPTS();
-	needs->walks++;
-	visit(needs, user, &depth, together, &ngiven);
-	while (depth > 0)
-	{
-		const NeededNode *node = &needs->nodes[needs->stack[--depth]];
-
-		for (uint32 i = 0; i < node->nedges; i++)
-			visit(needs, needs->edges[node->first + i], &depth, together, &ngiven);
-	}
-	return ngiven;
-}
-
-/*
- * The lower bound of a share of which so many in so many were observed
- * (Wilson 1927, without continuity correction).
- */
-static double
-wilson_lower_bound(double successes, double tries)
-{
-	double		zz = WILSON_Z * WILSON_Z;
-	double		share = successes / tries;
-
-	return (share + zz / (2 * tries) - WILSON_Z * sqrt((share * (1 - share) + zz / (4 * tries)) / tries)) / (1 + zz / tries);
-}
-
-typedef struct Companion
-{
-	int64		id;
-	int64		together;
-	double		lift;
-	double		bound;
-} Companion;
-
-typedef struct KindMark
-{
-	Needs	   *needs;
-	Datum		kind;
-} KindMark;
-
-static void
-mark_wanted(void *arg, const Entity *entity)
-{
-	KindMark   *mark = arg;
-
-	mark->needs->nodes[node_number(mark->needs, entity->id)].wanted = same_text(entity->kind, mark->kind);
-}
+/* So many are looked at together, unless fewer are wanted. */
+#define MAX_BATCH 1000
 
 #define ST_SORT sort_ids
 #define ST_ELEMENT_TYPE int64
@@ -241,134 +30,316 @@ mark_wanted(void *arg, const Entity *entity)
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
-/*
- * Marks what the matching users need and is of the kind.
- */
-static void
-find_wanted(Needs *needs, Datum kind)
+typedef struct Recommending
 {
-	KindMark	mark = {needs, kind};
-	int64	   *ids = palloc_extended((Size) Max(needs->nnodes, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
-	int			nids = 0;
-	ArrayKeys	keys;
+	FunctionCallInfo fcinfo;
+	Companions	companions;
+	int			nwanted;		/* rows */
+	Companion **batch;
+	int			nbatch;
+	bool	   *fits;			/* of the batch */
+	int64	   *ids;			/* room for a batch's */
+} Recommending;
+
+/* --- users --------------------------------------------------------------------------------------- */
+
+static bool
+is_user_kind(Datum kind)
+{
+	text	   *name = DatumGetTextPP(kind);
+	Size		size = VARSIZE_ANY_EXHDR(name);
+
+	return (size == strlen("scene_type") && memcmp(VARDATA_ANY(name), "scene_type", size) == 0)
+		|| (size == strlen("template") && memcmp(VARDATA_ANY(name), "template", size) == 0);
+}
+
+static int64 *
+users_in_memory(const EntityQuestion *question, int *nusers)
+{
+	const EntityBase *base = question->base;
+	bool	   *is_user = palloc0(state_of(question->kinds.nkinds, false) * sizeof(bool));
+	int			size = 1024;
+	int64	   *users = palloc(size * sizeof(int64));
+
+	*nusers = 0;
+	for (int kind = 0; kind < question->kinds.nkinds; kind++)
+		is_user[state_of(kind, true)] = is_user_kind(question->kinds.names[kind]);
+	for (uint32 i = 0; i < base->nids + question->nchanged; i++)
+	{
+		/* behind the base's come those that it has no place for */
+		int64		id = i < base->nids ? base->first_id + i : question->changed[i - base->nids].id;
+
+		if (i >= base->nids && (uint64) id - (uint64) base->first_id < base->nids)
+			continue;
+		if (!is_user[entity_question_state(question, id)])
+			continue;
+		if (*nusers == size)
+			users = repalloc_huge(users, (Size) (size *= 2) * sizeof(int64));
+		users[(*nusers)++] = id;
+	}
+	sort_ids(users, *nusers);
+	return users;
+}
+
+static int64 *
+users_by_sql(int *nusers)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext context = CurrentMemoryContext;
+	ArrayType  *array;
+	int64	   *users;
+	bool		isnull;
+
+	sql_rows_begin();
+	if (plan == NULL)
+		plan = prepare_kept("SELECT ARRAY(SELECT e.id FROM assetreg.entities e"
+							" WHERE e.kind OPERATOR(pg_catalog.=) ANY ('{scene_type,template}') AND e.active)", 0, NULL);
+	SPI_execute_plan(plan, NULL, NULL, true, 1);
+	MemoryContextSwitchTo(context);
+	array = DatumGetArrayTypeP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	*nusers = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	users = palloc_extended(Max((Size) *nusers, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	memcpy(users, ARR_DATA_PTR(array), *nusers * sizeof(int64));
+	sql_rows_end();
+	sort_ids(users, *nusers);
+	for (int i = 0; i < *nusers; i++)
+		graph_cache_add_entity();
+	return users;
+}
+
+/* --- what may be recommended --------------------------------------------------------------------- */
+
+typedef struct KindMark
+{
+	const Needs *needs;
+	bool	   *wanted;
+	Datum		kind;
+} KindMark;
+
+static void
+mark_wanted(void *arg, const Entity *entity)
+{
+	KindMark   *mark = arg;
+
+	graph_cache_add_entity();
+	mark->wanted[needs_find(mark->needs, entity->id)] = same_text(entity->kind, mark->kind);
+}
+
+/*
+ * Which of the nodes that the matching users need are of a kind.
+ */
+static bool *
+wanted_nodes(const Needs *needs, Datum kind, const EntityQuestion *question)
+{
+	KindMark	mark = {needs, palloc0(Max(needs->nnodes, 1) * sizeof(bool)), kind};
+	IdSet	   *set;
+	Frontier	ids;
 	Entities   *entities;
 
+	if (question != NULL)
+	{
+		for (uint32 i = 0; i < needs->nnodes; i++)
+		{
+			EntityState state = entity_question_state(question, needs->ids[i]);
+
+			mark.wanted[i] = state != 0 && same_text(question->kinds.names[state_kind(state)], kind);
+		}
+		return mark.wanted;
+	}
+	set = idset_create();
+	frontier_init(&ids, set);
 	for (uint32 i = 0; i < needs->nnodes; i++)
-		if (needs->nodes[i].together > 0)
-			ids[nids++] = needs->nodes[i].id;
-	sort_ids(ids, nids);
+		if (needs->counts[i].together > 0)
+			idset_add(set, &ids, needs->ids[i]);
 	entities = entities_begin(false);
-	entities_read(entities, array_keys_init(&keys, ids, nids), mark_wanted, &mark);
+	entities_read(entities, frontier_keys(&ids), mark_wanted, &mark);
 	entities_end(entities);
-	pfree(ids);
+	idset_free(set);
+	return mark.wanted;
 }
 
-#define ST_SORT sort_companions
-#define ST_ELEMENT_TYPE Companion
-#define ST_COMPARE(a, b) ((a)->bound != (b)->bound ? ((a)->bound < (b)->bound ? 1 : -1) : ((a)->id > (b)->id) - ((a)->id < (b)->id))
-#define ST_SCOPE static
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
-/*
- * What the matching users need, strongest first.
- */
-static Companion *
-companions_of(const Needs *needs, bool all_kinds, int nusers, int nmatching, int *ncompanions)
-{
-	Companion  *companions = palloc_extended((Size) Max(needs->nnodes, 1) * sizeof(Companion), MCXT_ALLOC_HUGE);
-	int			n = 0;
-
-	for (uint32 i = nusers; i < needs->nnodes; i++)
-	{
-		const NeededNode *node = &needs->nodes[i];
-
-		if (node->together > 0 && !node->given && (all_kinds || node->wanted))
-			companions[n++] = (Companion) {
-				node->id, node->together,
-				(double) nusers * node->together / ((double) nmatching * node->users),
-				nusers * wilson_lower_bound(node->together, nmatching) / node->users
-			};
-	}
-	sort_companions(companions, n);
-	*ncompanions = n;
-	return companions;
-}
-
-/*
- * A row of four arrays: what many rows would cost is more than the walk.
- */
 static Datum
-companion_arrays(FunctionCallInfo fcinfo, const Companion *companions, int n)
+id_array(const int64 *ids, int nids)
 {
-	static const Oid types[4] = {INT8OID, INT8OID, FLOAT8OID, FLOAT8OID};
-	Datum	   *columns[4];
-	Datum		values[4];
-	bool		nulls[4] = {false};
-	TupleDesc	desc;
+	Datum	   *values = palloc_extended(Max((Size) nids, 1) * sizeof(Datum), MCXT_ALLOC_HUGE);
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	for (int c = 0; c < 4; c++)
-		columns[c] = palloc_extended((Size) Max(n, 1) * sizeof(Datum), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < nids; i++)
+		values[i] = Int64GetDatum(ids[i]);
+	return PointerGetDatum(construct_array(values, nids, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+/* Runs a query of the given assets and others, both bigint[]; SPI's context is current afterwards. */
+static void
+ask(SPIPlanPtr *plan, const char *query, const Recommending *recommending, int nids)
+{
+	Datum		args[2] = {
+		id_array(recommending->companions.given, recommending->companions.ngiven),
+		id_array(recommending->ids, nids)
+	};
+
+	if (*plan == NULL)
+		*plan = prepare_kept(query, 2, (Oid[]) {INT8ARRAYOID, INT8ARRAYOID});
+	SPI_execute_plan(*plan, args, NULL, true, 0);
+}
+
+/* Do the matching users need any of these, too? */
+static bool
+needs_any(const Needs *needs, ArrayType *ids)
+{
+	int			nids = ArrayGetNItems(ARR_NDIM(ids), ARR_DIMS(ids));
+
+	for (int i = 0; i < nids; i++)
 	{
-		columns[0][i] = Int64GetDatum(companions[i].id);
-		columns[1][i] = Int64GetDatum(companions[i].together);
-		columns[2][i] = Float8GetDatum(companions[i].lift);
-		columns[3][i] = Float8GetDatum(companions[i].bound);
+		uint32		number = needs_find(needs, ((int64 *) ARR_DATA_PTR(ids))[i]);
+
+		if (number != NO_NEED && needs->counts[number].together > 0)
+			return true;
 	}
-	for (int c = 0; c < 4; c++)
-		values[c] = PointerGetDatum(construct_array(columns[c], n, types[c], 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+	return false;
 }
 
 /*
- * assetreg._used_together(users, given, kind): what the users that need most of
- * the given entities need besides, other than users and of the kind, if that is
- * not NULL, strongest first.  Nothing
- * where no user needs any; with none given all users count.
+ * Of several versions of one name that are used together the newest stands for
+ * all; what is not active is left out, and what is given in another version.
+ */
+static void
+keep_current(Recommending *recommending)
+{
+	static SPIPlanPtr plan = NULL;
+	const Needs *needs = recommending->companions.needs;
+	bool		isnull;
+
+	for (int i = 0; i < recommending->nbatch; i++)
+		recommending->ids[i] = needs->ids[recommending->batch[i]->number];
+	ask(&plan, "SELECT c.place, c.newer FROM assetreg._current_companions($1, $2) c", recommending, recommending->nbatch);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		int			place = DatumGetInt32(SPI_getbinval(row, SPI_tuptable->tupdesc, 1, &isnull));
+		Datum		newer = SPI_getbinval(row, SPI_tuptable->tupdesc, 2, &isnull);
+
+		recommending->fits[place - 1] = !needs_any(needs, DatumGetArrayTypeP(newer));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Takes out what does not go together with the given assets. */
+static void
+keep_fitting(Recommending *recommending)
+{
+	static SPIPlanPtr plan = NULL;
+	const Needs *needs = recommending->companions.needs;
+	int			n = 0;
+	ArrayType  *unfit;
+	int			nunfit;
+	bool		isnull;
+
+	for (int i = 0; i < recommending->nbatch; i++)
+		if (recommending->fits[i])
+			recommending->ids[n++] = needs->ids[recommending->batch[i]->number];
+	if (n == 0)
+		return;
+	ask(&plan, "SELECT assetreg._unfit_companions($1, $2)", recommending, n);
+	unfit = DatumGetArrayTypeP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	nunfit = ArrayGetNItems(ARR_NDIM(unfit), ARR_DIMS(unfit));
+	for (int i = 0; i < recommending->nbatch; i++)
+		for (int u = 0; u < nunfit; u++)
+			if (((int64 *) ARR_DATA_PTR(unfit))[u] == needs->ids[recommending->batch[i]->number])
+				recommending->fits[i] = false;
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* --- rows ---------------------------------------------------------------------------------------- */
+
+static void
+put_companion(Recommending *recommending, const Companion *companion)
+{
+	const Companions *companions = &recommending->companions;
+	const Outcome *outcome = companion->outcome;
+	bool		nulls[5] = {[3] = outcome == NULL};
+	Datum		values[5] = {
+		Int64GetDatum(companions->needs->ids[companion->number]),
+		Int64GetDatum(companions->needs->counts[companion->number].together),
+		Float8GetDatum(companion_lift(companions, companion)),
+		Float8GetDatum(outcome == NULL ? 0 : (double) outcome->successes / outcome->tries),
+		Float8GetDatum(companion->score)
+	};
+
+	put_row(recommending->fcinfo, values, nulls);
+}
+
+/*
+ * Puts the best that may be recommended, as many as are wanted.
+ */
+static void
+put_best(Recommending *recommending)
+{
+	Companions *companions = &recommending->companions;
+	MemoryContext context = CurrentMemoryContext;
+	int			size = Min(recommending->nwanted, MAX_BATCH - 10) + 10;	/* some will not do */
+	int			nput = 0;
+
+	recommending->batch = palloc(size * sizeof(Companion *));
+	recommending->fits = palloc(size * sizeof(bool));
+	recommending->ids = palloc(size * sizeof(int64));
+	companions_begin(companions);
+	sql_rows_begin();
+	do
+	{
+		Companion  *companion = NULL;
+
+		recommending->nbatch = 0;
+		while (recommending->nbatch < size && (companion = companions_next(companions)) != NULL)
+			recommending->batch[recommending->nbatch++] = companion;
+		if (recommending->nbatch == 0)
+			break;
+		memset(recommending->fits, false, recommending->nbatch);
+		keep_current(recommending);
+		keep_fitting(recommending);
+		MemoryContextSwitchTo(context);
+		for (int i = 0; i < recommending->nbatch && nput < recommending->nwanted; i++)
+			if (recommending->fits[i])
+			{
+				put_companion(recommending, recommending->batch[i]);
+				nput++;
+			}
+	} while (nput < recommending->nwanted);
+	sql_rows_end();
+	companions_end(companions);
+}
+
+/*
+ * assetreg._recommend(given, kind, max_results, most): what active scene types
+ * and templates use together with the given assets, that is of the kind, if that
+ * is not NULL, and goes together with them, best first.  most is a success_bound
+ * that none is larger than.
  */
 Datum
-assetreg_used_together(PG_FUNCTION_ARGS)
+assetreg_recommend(PG_FUNCTION_ARGS)
 {
-	Needs		needs = {0};
+	Recommending recommending = {.fcinfo = fcinfo, .nwanted = PG_GETARG_INT32(2)};
+	Companions *companions = &recommending.companions;
+	Adjacency  *adjacency;
+	EntityQuestion *question = NULL;
+	Needs	   *needs;
+	int64	   *users;
 	int			nusers;
-	int			ngiven;
-	int64	   *users = arg_ids(fcinfo, 0, "users", &nusers);
-	int64	   *given = arg_ids(fcinfo, 1, "given", &ngiven);
-	int		   *matches = palloc(Max(nusers, 1) * sizeof(int));
-	int			most = 0;
-	int			nmatching = 0;
-	int			n = 0;
-	Companion  *companions = NULL;
 
-	read_needs(&needs, users, nusers);
-	for (int i = 0; i < ngiven; i++)
-	{
-		NumberChunk *chunk = numbers_lookup(needs.numbers, given[i] >> CHUNK_SHIFT);
-		uint32		number = chunk != NULL ? chunk->numbers[given[i] & (CHUNK_IDS - 1)] : NO_NUMBER;
-
-		if (number != NO_NUMBER)
-			needs.nodes[number].given = true;
-	}
-	for (int i = 0; i < nusers; i++)
-	{
-		matches[i] = count_needs(&needs, i, false);
-		most = Max(most, matches[i]);
-	}
-	if (most > 0 || ngiven == 0)
-	{
-		for (int i = 0; i < nusers; i++)
-			if (matches[i] == most)
-			{
-				count_needs(&needs, i, true);
-				nmatching++;
-			}
-		if (!PG_ARGISNULL(2))
-			find_wanted(&needs, PG_GETARG_DATUM(2));
-		companions = companions_of(&needs, PG_ARGISNULL(2), nusers, nmatching, &n);
-	}
-	idset_free(needs.set);
-	return companion_arrays(fcinfo, companions, n);
+	InitMaterializedSRF(fcinfo, 0);
+	companions->given = arg_ids(fcinfo, 0, "given", &companions->ngiven);
+	companions->most = PG_GETARG_FLOAT8(3);
+	adjacency = adjacency_begin(EDGES_TO_DEPENDENCIES);
+	if (adjacency_memory(adjacency) != NULL)
+		question = graph_cache_entities(adjacency_memory(adjacency));
+	users = question != NULL ? users_in_memory(question, &nusers) : users_by_sql(&nusers);
+	needs = needs_read(adjacency, users, nusers);
+	needs_count(needs, companions->given, companions->ngiven);
+	if (needs->nmatching > 0 && !PG_ARGISNULL(1))
+		companions->wanted = wanted_nodes(needs, PG_GETARG_DATUM(1), question);
+	adjacency_end(adjacency);
+	companions->needs = needs;
+	if (needs->nmatching > 0)
+		put_best(&recommending);
+	needs_free(needs);
+	return (Datum) 0;
 }

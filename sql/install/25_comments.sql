@@ -104,6 +104,7 @@ BEGIN
 	COMMENT ON COLUMN assetreg.unresolved_references.source IS 'the source of the edge that it will be';
 	COMMENT ON COLUMN assetreg.unresolved_references.relation IS 'how it is used';
 	COMMENT ON COLUMN assetreg.unresolved_references.requires IS 'what of its interface the dependent needs';
+	COMMENT ON COLUMN assetreg.unresolved_references.type_key IS 'the type for the primary key: empty where it is not known';
 	COMMENT ON COLUMN assetreg.unresolved_references.names IS 'by what else it may be known, the surest first; none: by the reference alone';
 END
 $$;

@@ -16,13 +16,20 @@ BEGIN
 			relation text NOT NULL DEFAULT 'uses' CONSTRAINT unresolved_references_relation_check CHECK (relation <> ''),
 			requires text[] NOT NULL DEFAULT '{}' CONSTRAINT unresolved_references_requires_check CHECK (array_position(requires, NULL) IS NULL),
 			names text[] NOT NULL DEFAULT '{}' CONSTRAINT unresolved_references_names_check CHECK (array_position(names, NULL) IS NULL),
-			CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation)
+			type_key text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce(type, '')) STORED,
+			CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation, type_key)
 		);
 		CREATE INDEX unresolved_references_reference_idx ON assetreg.unresolved_references (reference);
 		CREATE INDEX unresolved_references_candidates_idx ON assetreg.unresolved_references USING gin (candidates) WITH (fastupdate = off)
 			WHERE candidates <> '{}';
 		CREATE INDEX unresolved_references_names_idx ON assetreg.unresolved_references USING gin (names) WITH (fastupdate = off)
 			WHERE names <> '{}';
+	ELSIF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'assetreg.unresolved_references'::regclass AND a.attname = 'type_key') THEN
+		-- a table of before, when what was missing as two types was one row
+		ALTER TABLE assetreg.unresolved_references
+			ADD COLUMN type_key text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce(type, '')) STORED,
+			DROP CONSTRAINT unresolved_references_pkey,
+			ADD CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation, type_key);
 	END IF;
 	IF to_regclass('assetreg.assets_file_stem_idx') IS NULL THEN
 		CREATE INDEX assets_file_stem_idx ON assetreg.assets
@@ -102,7 +109,7 @@ BEGIN
 	), meant AS MATERIALIZED (
 		SELECT w.*, coalesce(assetreg._meant_assets(w.reference, w.type, w.names), '{}') AS ids FROM waiting w
 	), found AS MATERIALIZED (
-		SELECT u.dependent_id, u.reference, u.source, u.relation, u.requires, array_remove(m.ids, u.dependent_id) AS ids
+		SELECT u.dependent_id, u.reference, u.source, u.relation, u.type_key, u.requires, array_remove(m.ids, u.dependent_id) AS ids
 		FROM meant m
 			 JOIN assetreg.unresolved_references u
 				ON u.reference = m.reference AND u.names = m.names AND (m.names = '{}' OR u.type IS NOT DISTINCT FROM m.type)
@@ -124,12 +131,12 @@ BEGIN
 		DELETE FROM assetreg.unresolved_references u
 			USING found f
 			WHERE cardinality(f.ids) = 1
-			  AND (u.dependent_id, u.reference, u.source, u.relation) = (f.dependent_id, f.reference, f.source, f.relation)
+			  AND (u.dependent_id, u.reference, u.source, u.relation, u.type_key) = (f.dependent_id, f.reference, f.source, f.relation, f.type_key)
 	)
 	UPDATE assetreg.unresolved_references u SET candidates = f.ids
 		FROM found f
 		WHERE cardinality(f.ids) <> 1 AND u.candidates <> f.ids
-		  AND (u.dependent_id, u.reference, u.source, u.relation) = (f.dependent_id, f.reference, f.source, f.relation);
+		  AND (u.dependent_id, u.reference, u.source, u.relation, u.type_key) = (f.dependent_id, f.reference, f.source, f.relation, f.type_key);
 END
 $$;
 COMMENT ON FUNCTION assetreg._resolve_references(text[]) IS 'turns references into edges where exactly one asset is meant by now';

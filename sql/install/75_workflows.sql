@@ -192,17 +192,16 @@ BEGIN
 
 	DELETE FROM assetreg.unresolved_references u
 		WHERE u.dependent_id = entity AND u.source = 'workflow'
-		  AND (u.reference, u.relation) NOT IN (SELECT n.reference, n.relation
-												FROM jsonb_to_recordset(needs) n (reference text, relation text, ids bigint[]) WHERE cardinality(n.ids) <> 1);
+		  AND (u.reference, u.relation, u.type_key) NOT IN (SELECT n.reference, n.relation, n.type
+				FROM jsonb_to_recordset(needs) n (type text, reference text, relation text, ids bigint[]) WHERE cardinality(n.ids) <> 1);
 	INSERT INTO assetreg.unresolved_references AS u (dependent_id, reference, type, candidates, source, relation, requires, names)
-		SELECT DISTINCT ON (n.reference, n.relation)  -- a file that is missing as a LoRA and as a model waits for the LoRA
-			   entity, n.reference, n.type, n.ids, 'workflow', n.relation, n.requires, n.names
+		SELECT entity, n.reference, n.type, n.ids, 'workflow', n.relation, n.requires, n.names
 		FROM jsonb_to_recordset(needs) n (type text, reference text, relation text, requires text[], names text[], ids bigint[])
 		WHERE cardinality(n.ids) <> 1
 		ORDER BY n.reference, n.relation, n.type
 		ON CONFLICT ON CONSTRAINT unresolved_references_pkey
-		DO UPDATE SET type = excluded.type, candidates = excluded.candidates, requires = excluded.requires, names = excluded.names
-			WHERE (u.type, u.candidates, u.requires, u.names) IS DISTINCT FROM (excluded.type, excluded.candidates, excluded.requires, excluded.names);
+		DO UPDATE SET candidates = excluded.candidates, requires = excluded.requires, names = excluded.names
+			WHERE (u.candidates, u.requires, u.names) IS DISTINCT FROM (excluded.candidates, excluded.requires, excluded.names);
 
 	RETURN QUERY
 		SELECT n.type, n.reference, CASE cardinality(n.ids) WHEN 0 THEN 'unregistered' WHEN 1 THEN 'resolved' ELSE 'ambiguous' END,

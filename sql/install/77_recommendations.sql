@@ -129,13 +129,6 @@ END
 $$;
 COMMENT ON FUNCTION assetreg.record_generation(bigint[], boolean) IS 'records how a generation with these assets ended';
 
-CREATE FUNCTION assetreg._used_together(users bigint[], given bigint[], kind text, OUT asset_ids bigint[], OUT together bigint[],
-		OUT lifts double precision[], OUT bounds double precision[])
-	LANGUAGE c STABLE PARALLEL SAFE COST 10000
-	AS 'MODULE_PATHNAME', 'assetreg_used_together';
-COMMENT ON FUNCTION assetreg._used_together(bigint[], bigint[], text) IS
-	'what is used together with the given entities, and the lower bound of the lift, strongest first';
-
 -- Which of the candidates would not do: a blocker tells, or metadata names architectures that do not fit.  Where the right
 -- base model is there, others may be, too: a refiner, a second stage.
 CREATE FUNCTION assetreg._unfit_companions(given bigint[], candidates bigint[]) RETURNS bigint[]
@@ -163,68 +156,32 @@ END
 $$;
 COMMENT ON FUNCTION assetreg._unfit_companions(bigint[], bigint[]) IS 'those of the candidates that do not go together with the given assets';
 
--- A candidate's success is that of its weakest pair with a given asset; where none was tried, its own.  Of several versions
--- of one name the newest stands for all.
-CREATE FUNCTION assetreg._score_companions(given bigint[], candidates bigint[], bounds double precision[], others bigint[],
-		at_least double precision)
-	RETURNS TABLE (place int, success_rate double precision, score double precision)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 100
+-- Those that are active, but for other versions of what is given, and the active versions that are newer.
+CREATE FUNCTION assetreg._current_companions(given bigint[], candidates bigint[]) RETURNS TABLE (place int, newer bigint[])
+	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET jit = off
 	AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-		SELECT c.place::int, c.success_rate, c.score
-		FROM (SELECT c.id, c.place, coalesce(p.successes, s.successes)::double precision / coalesce(p.tries, s.tries) AS success_rate,
-					 c.bound * coalesce(p.success_bound, s.success_bound, 0.0945312057342307) AS score  -- the last without a try
-			  FROM unnest($2, $3) WITH ORDINALITY c (id, bound, place)
-				   LEFT JOIN LATERAL (SELECT s.successes, s.tries, s.success_bound FROM assetreg.asset_outcomes s
-									  WHERE s.asset_id = c.id AND s.other_asset_id = c.id OFFSET 0) s ON true
-				   LEFT JOIN LATERAL (SELECT p.successes, p.tries, p.success_bound
-									  FROM unnest($1) g (id) CROSS JOIN LATERAL (SELECT p.* FROM assetreg.asset_outcomes p
-										   WHERE p.asset_id = least(c.id, g.id) AND p.other_asset_id = greatest(c.id, g.id) OFFSET 0) p
-									  WHERE s.tries > 0 ORDER BY p.success_bound, p.tries DESC LIMIT 1) p ON true
-			  OFFSET 0) c
-			 CROSS JOIN LATERAL (SELECT a.type, a.name FROM assetreg.assets a
-								 WHERE a.id = c.id AND a.status = 'active' OFFSET 0) a
-		WHERE c.score >= $5
-		  AND NOT EXISTS (SELECT FROM assetreg.assets v WHERE v.type = a.type AND v.name = a.name AND v.id <> c.id
-						  AND (v.id = ANY ($1) OR v.id > c.id AND v.status = 'active' AND v.id = ANY ($4)) OFFSET 0);
+		SELECT c.place::int, ARRAY(SELECT v.id FROM assetreg.assets v
+								   WHERE v.type = a.type AND v.name = a.name AND v.id > c.id AND v.status = 'active')
+		FROM unnest($2) WITH ORDINALITY c (id, place)
+			 CROSS JOIN LATERAL (SELECT a.type, a.name FROM assetreg.assets a WHERE a.id = c.id AND a.status = 'active' OFFSET 0) a
+		WHERE NOT EXISTS (SELECT FROM assetreg.assets v WHERE v.type = a.type AND v.name = a.name AND v.id = ANY ($1) OFFSET 0);
 END
 $$;
-COMMENT ON FUNCTION assetreg._score_companions(bigint[], bigint[], double precision[], bigint[], double precision) IS
-	'the scores, where they are not too small, of those candidates that may be recommended; others are all candidates';
+COMMENT ON FUNCTION assetreg._current_companions(bigint[], bigint[]) IS
+	'the places of those candidates whose state does not keep them from being recommended, with the versions that would go before them';
 
-CREATE FUNCTION assetreg._fit_companions(given bigint[], ids bigint[], places int[], rates double precision[], scores double precision[], max_results int)
-	RETURNS TABLE (place int, rate double precision, score double precision)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
-	SET search_path = pg_catalog, pg_temp
-	AS $$
-#variable_conflict use_column
-DECLARE
-	unfit bigint[];
-	step int := least(greatest($6, 10), 1000);
-	fit int := 0;
-	n int;
-BEGIN
-	FOR start IN 1 .. coalesce(cardinality($3), 0) BY step LOOP
-		unfit := assetreg._unfit_companions($1, ARRAY(SELECT $2[p.place] FROM unnest($3[start : start + step - 1]) p (place)));
-		RETURN QUERY
-			SELECT p.place, p.rate, p.score
-			FROM unnest($3[start : start + step - 1], $4[start : start + step - 1], $5[start : start + step - 1]) p (place, rate, score)
-			WHERE $2[p.place] <> ALL (unfit);
-		GET DIAGNOSTICS n = ROW_COUNT;
-		fit := fit + n;
-		EXIT WHEN fit >= $6;
-	END LOOP;
-END
-$$;
-COMMENT ON FUNCTION assetreg._fit_companions(bigint[], bigint[], int[], double precision[], double precision[], int) IS
-	'the first of the candidates that go together with the given assets, at least so many where there are so many';
+CREATE FUNCTION assetreg._recommend(given bigint[], kind text, max_results int, most double precision)
+	RETURNS TABLE (asset_id bigint, together bigint, lift double precision, success_rate double precision, score double precision)
+	LANGUAGE c STABLE PARALLEL SAFE ROWS 10 COST 10000
+	AS 'MODULE_PATHNAME', 'assetreg_recommend';
+COMMENT ON FUNCTION assetreg._recommend(bigint[], text, int, double precision) IS
+	'what is recommended with the given assets; no outcome has a bound above most';
 
--- The candidates come in the order of the most that their scores could be, so only those are looked at that may be among the
--- best: ever larger pieces, until none of the rest can reach the last of the best.
 CREATE FUNCTION assetreg.recommend_assets(asset_ids bigint[], type text = NULL, max_results int = 10)
 	RETURNS TABLE (asset_id bigint, together bigint, lift double precision, success_rate double precision, score double precision)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 COST 10000
@@ -234,19 +191,7 @@ CREATE FUNCTION assetreg.recommend_assets(asset_ids bigint[], type text = NULL, 
 #variable_conflict use_column
 DECLARE
 	given bigint[];
-	ids bigint[];
-	togethers bigint[];
-	lifts double precision[];
-	bounds double precision[];
 	most double precision;
-	done int := 0;
-	size int := 100;
-	places int[];
-	rates double precision[];
-	scores double precision[];
-	best_places int[] := '{}';
-	best_rates double precision[] := '{}';
-	best_scores double precision[] := '{}';
 BEGIN
 	PERFORM assetreg._require_tables();
 	given := assetreg._distinct_assets($1);
@@ -258,34 +203,8 @@ BEGIN
 	ELSIF $3 < 1 THEN
 		RAISE EXCEPTION 'max_results must be at least 1' USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-
-	SELECT t.asset_ids, t.together, t.lifts, t.bounds INTO ids, togethers, lifts, bounds
-	FROM assetreg._used_together(ARRAY(SELECT e.id FROM assetreg.entities e WHERE e.kind IN ('scene_type', 'template') AND e.active), given, $2) t;
-	SELECT greatest(max(o.success_bound), 0.0945312057342307) INTO most FROM assetreg.asset_outcomes o;
-
-	WHILE done < cardinality(ids) AND (cardinality(best_scores) < $3 OR bounds[done + 1] * most >= best_scores[$3]) LOOP
-		SELECT array_agg(s.place + done ORDER BY s.score DESC, ids[s.place + done]),
-			   array_agg(s.success_rate ORDER BY s.score DESC, ids[s.place + done]),
-			   array_agg(s.score ORDER BY s.score DESC, ids[s.place + done])
-		INTO places, rates, scores
-		FROM assetreg._score_companions(given, ids[done + 1 : done + size], bounds[done + 1 : done + size], ids,
-										coalesce(best_scores[$3], 0)) s;
-
-		SELECT array_agg(b.place), array_agg(b.rate), array_agg(b.score) INTO best_places, best_rates, best_scores
-		FROM (SELECT b.*
-			  FROM (SELECT * FROM unnest(best_places, best_rates, best_scores) b (place, rate, score)
-					UNION ALL
-					SELECT * FROM assetreg._fit_companions(given, ids, places, rates, scores, $3)) b
-			  ORDER BY b.score DESC, ids[b.place] LIMIT $3) b;
-		best_scores := coalesce(best_scores, '{}');
-		done := done + size;
-		size := size * 4;
-	END LOOP;
-
-	RETURN QUERY
-		SELECT ids[b.place], togethers[b.place], lifts[b.place], b.rate, b.score
-		FROM unnest(best_places, best_rates, best_scores) b (place, rate, score)
-		ORDER BY b.score DESC, ids[b.place];
+	SELECT greatest(max(o.success_bound), 0.0945312057342307) INTO most FROM assetreg.asset_outcomes o;  -- the latter without a try
+	RETURN QUERY SELECT r.* FROM assetreg._recommend(given, $2, $3, most) r;
 END
 $$;
 COMMENT ON FUNCTION assetreg.recommend_assets(bigint[], text, int) IS

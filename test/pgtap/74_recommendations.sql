@@ -1,7 +1,7 @@
 -- Random registries: what is recommended, and in which order, against the formulas in plain SQL.
 \ir oracle.psql
 
-SELECT plan(200);
+SELECT plan(202);
 
 -- Assets of a few names in several versions, templates, scene types, workflows and scenes, anything needing anything.
 CREATE PROCEDURE make_registry(seed int) LANGUAGE plpgsql AS $$
@@ -23,6 +23,18 @@ BEGIN
 	INSERT INTO assetreg.asset_notes (asset_id, other_asset_id, body, severity, all_versions)
 		SELECT a, nullif(b, 0), 'x', CASE WHEN random() < 0.5 THEN 'blocker' ELSE 'warning' END, random() < 0.5
 		FROM (SELECT 1 + (random() * 19)::int AS a, CASE WHEN random() < 0.8 THEN 1 + (random() * 19)::int ELSE 0 END AS b FROM generate_series(1, 8)) n WHERE a <> b;
+END
+$$;
+-- Edges and entities come and go, above and below the ids that there were.
+CREATE PROCEDURE change_registry(seed int) LANGUAGE plpgsql AS $$
+BEGIN
+	UPDATE assetreg.entities SET active = NOT active WHERE id > 100 AND random() < 0.2;
+	INSERT INTO assetreg.entities (id, kind, key, active) VALUES (-7, 'template', 'below', true), (300 + seed, 'scene_type', 'above', true), (70000 + seed * 100, 'template', 'far', true);
+	DELETE FROM assetreg.asset_dependencies WHERE random() < 0.2;
+	INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id, source)
+		SELECT DISTINCT a.id, b.id, 'later'
+		FROM assetreg.entities a, assetreg.entities b
+		WHERE a.id NOT BETWEEN 0 AND 100 AND b.id <= 20 AND a.id <> b.id AND random() < 0.1;
 END
 $$;
 -- Each in a transaction of its own, or several together.
@@ -104,8 +116,11 @@ FROM generate_series(1, 100) seed,
 		(1, format('CALL make_registry(%s)', seed)),
 		(2, 'TRUNCATE recorded, asked'),
 		(3, format('CALL record(%s)', CASE seed % 4 WHEN 0 THEN 0 ELSE seed END)),
-		(4, CASE WHEN seed % 3 = 0 THEN 'VACUUM assetreg.asset_dependencies' ELSE 'SELECT' END),
-		(5, format('SET assetreg.graph_source = %s', CASE WHEN seed % 5 = 0 THEN 'sql' ELSE 'auto' END)),
+		-- each source of the graph; memory with pages that were changed since, and without
+		(4, CASE WHEN seed % 2 = 0 THEN 'VACUUM assetreg.asset_dependencies, assetreg.entities, assetreg.asset_outcomes' ELSE 'SELECT' END),
+		(5, format('SET assetreg.graph_source = %s', CASE seed % 8 WHEN 1 THEN 'sql' WHEN 3 THEN 'auto' WHEN 5 THEN 'index' WHEN 7 THEN 'index' ELSE 'memory' END)),
+		(5, CASE WHEN seed % 4 = 0 THEN 'DO $d$ BEGIN PERFORM FROM assetreg.recommend_assets(''{}''); END $d$' ELSE 'SELECT' END),
+		(5, CASE WHEN seed % 4 = 0 THEN format('CALL change_registry(%s)', seed) ELSE 'SELECT' END),
 		(6, 'INSERT INTO asked SELECT ARRAY(SELECT DISTINCT (1 + (random() * 19)::int)::bigint FROM generate_series(1, n % 4)), CASE n % 6 WHEN 5 THEN ''lora'' END, CASE WHEN n % 3 = 0 THEN 1 + n ELSE 20 END FROM generate_series(0, 11) n'),
 		(7, format('SELECT is((SELECT string_agg(concat_ws('' '', a::text, r::text), chr(10) ORDER BY a::text, r.ordinality) FROM asked a, LATERAL recommended(a.given, a.type, a.max_results) WITH ORDINALITY r),
 			(SELECT string_agg(concat_ws('' '', a::text, r::text), chr(10) ORDER BY a::text, r.ordinality) FROM asked a, LATERAL sql_recommended(a.given, a.type, a.max_results) WITH ORDINALITY r), ''seed %s: recommended'')', seed)),
@@ -114,4 +129,6 @@ FROM generate_series(1, 100) seed,
 ORDER BY seed, s.n
 \gexec
 SELECT diag(format('%s rows for %s questions of the last registry', count(r), count(DISTINCT a))) FROM asked a LEFT JOIN LATERAL recommended(a.given, a.type, a.max_results) r ON true;
+SELECT cmp_ok(s.walks, '>', 500::bigint, 'memory answered') FROM assetreg.graph_cache_status s;
+SELECT is(s.refused, NULL, 'and was not refused in the end') FROM assetreg.graph_cache_status s;
 SELECT * FROM finish();
