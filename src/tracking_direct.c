@@ -2,7 +2,7 @@
  * tracking_direct.c
  *		What a statement changed in tracked rows, written to the graph without SQL.
  *
- * Does what _apply_entities() in 80_tracking.sql does, to the same rows, under
+ * Does what _apply_entities() in 79_tracked_rows.sql does, to the same rows, under
  * the same locks and with a new snapshot after each wait for them.  What is rare
  * is left to the functions there: keys that move, entities that others need,
  * references in words, and those that wait for what they mean.
