@@ -178,7 +178,8 @@ UPDATE jobs SET state = 'done' WHERE id = 80;
 UPDATE jobs SET template_id = 2 WHERE id = 80;
 DELETE FROM jobs WHERE id IN (80, 81);
 SET CONSTRAINTS ALL IMMEDIATE;
-SELECT funcname FROM pg_stat_xact_user_functions WHERE schemaname = 'assetreg' ORDER BY 1;
+SELECT funcname FROM pg_stat_xact_user_functions
+	WHERE schemaname = 'assetreg' AND funcname NOT IN ('_tracking_of', '_columns_of', '_named_columns', '_key_expression') ORDER BY 1;
 -- and the measure measures: keys that move are for SQL
 UPDATE jobs SET id = 82 WHERE id = 50;
 SELECT count(*) > 0 AS by_sql FROM pg_stat_xact_user_functions WHERE funcname = '_apply_entities';

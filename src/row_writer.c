@@ -52,7 +52,8 @@ struct RowWriter
 	bool		own_triggers_only;
 	bool		in_use;
 	MemoryContext context;
-	Relation	rel;			/* open while in use, as are the indexes in info */
+	Relation	rel;			/* open while in use, as are those indexes in info that were needed */
+	bool		all_indexes;	/* all are open */
 	EState	   *estate;
 	ResultRelInfo *info;
 	Oid		   *indexes;
@@ -257,6 +258,7 @@ build(RowWriter *writer)
 		writer->lookups[i].row = MakeSingleTupleTableSlot(desc, table_slot_callbacks(writer->rel));
 
 	writer->own_triggers_only = only_own_triggers(writer->rel);
+	writer->all_indexes = true;
 	writer->usable = form->relkind == RELKIND_RELATION && !form->relhassubclass && !form->relispartition
 		&& !form->relforcerowsecurity && writer->rel->rd_rules == NULL
 		&& find_columns(writer) && find_indexes(writer);
@@ -285,11 +287,7 @@ row_writer_open(const RowTable *table)
 		build(writer);
 	}
 	else
-	{
 		writer->info->ri_RelationDesc = rel;
-		for (int i = 0; i < writer->info->ri_NumIndices; i++)
-			writer->info->ri_IndexRelationDescs[i] = index_open(writer->indexes[i], RowExclusiveLock);
-	}
 	if (!writer->usable)
 	{
 		row_writer_close(writer);
@@ -307,7 +305,12 @@ row_writer_close(RowWriter *writer)
 	ExecClearTuple(writer->row);
 	ExecClearTuple(writer->locked);
 	for (int i = 0; i < writer->info->ri_NumIndices; i++)
-		index_close(writer->info->ri_IndexRelationDescs[i], NoLock);
+	{
+		if (writer->info->ri_IndexRelationDescs[i] != NULL)
+			index_close(writer->info->ri_IndexRelationDescs[i], NoLock);
+		writer->info->ri_IndexRelationDescs[i] = NULL;
+	}
+	writer->all_indexes = false;
 	table_close(writer->rel, NoLock);
 	ResetPerTupleExprContext(writer->estate);
 	writer->in_use = false;
@@ -336,6 +339,27 @@ Oid
 row_writer_owner(RowWriter *writer)
 {
 	return writer->rel->rd_rel->relowner;
+}
+
+static Relation
+open_index(RowWriter *writer, int i)
+{
+	Relation   *index = &writer->info->ri_IndexRelationDescs[i];
+
+	if (*index == NULL)
+		*index = index_open(writer->indexes[i], RowExclusiveLock);
+	return *index;
+}
+
+/*
+ * What is only looked up and deleted needs one of them, or none.
+ */
+static void
+open_all_indexes(RowWriter *writer)
+{
+	for (int i = 0; !writer->all_indexes && i < writer->info->ri_NumIndices; i++)
+		open_index(writer, i);
+	writer->all_indexes = true;
 }
 
 /* --- reading ------------------------------------------------------------------------------------ */
@@ -369,7 +393,7 @@ row_find(RowWriter *writer, int number, Datum key1, Datum key2)
 	int			nkeys = writer->table->lookups[number].ncolumns;
 
 	if (lookup->scan == NULL)
-		lookup->scan = index_beginscan(writer->rel, writer->info->ri_IndexRelationDescs[lookup->index], GetActiveSnapshot(), NULL, nkeys, 0);
+		lookup->scan = index_beginscan(writer->rel, open_index(writer, lookup->index), GetActiveSnapshot(), NULL, nkeys, 0);
 	lookup->keys[0].sk_argument = key1;
 	lookup->keys[1].sk_argument = key2;
 	index_rescan(lookup->scan, lookup->keys, nkeys, NULL, 0);
@@ -440,6 +464,7 @@ row_insert(RowWriter *writer, const Datum *values, const bool *nulls)
 	TupleTableSlot *row = writer->row;
 	bool		inserted = true;
 
+	open_all_indexes(writer);
 	ExecClearTuple(row);
 	memset(row->tts_isnull, true, row->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < writer->table->ncolumns; i++)
@@ -492,7 +517,10 @@ row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *colu
 						   &failure, &mode, &update_indexes) != TM_Ok)
 		return false;
 	if (update_indexes != TU_None)
+	{
+		open_all_indexes(writer);
 		ExecInsertIndexTuples(writer->info, row, writer->estate, true, false, NULL, NIL, update_indexes == TU_Summarizing);
+	}
 	ResetPerTupleExprContext(writer->estate);
 	return true;
 }

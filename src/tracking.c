@@ -132,7 +132,6 @@ take_statement(TriggerData *trigger, Role *role)
 	facts_end(&old_facts);
 	facts_end(&new_facts);
 	batch_write(&batch);
-	MemoryContextDelete(batch.context);
 }
 
 /*

@@ -31,10 +31,11 @@
 void
 new_snapshot(Writing *writing)
 {
-	row_look_again(writing->entities);
-	row_look_again(writing->edges);
-	row_look_again(writing->references);
-	row_look_again(writing->stats);
+	RowWriter  *const writers[] = {writing->entities, writing->edges, writing->references, writing->stats};
+
+	for (int i = 0; i < lengthof(writers); i++)
+		if (writers[i] != NULL)
+			row_look_again(writers[i]);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
@@ -103,9 +104,22 @@ entity_says(Writing *writing, TupleTableSlot *row, Datum label, bool label_null,
 }
 
 /*
- * Makes or changes the entity of a row.
+ * A new entity may be what references wait for.
  */
-static void
+static bool
+open_for_new(Writing *writing)
+{
+	if (writing->references == NULL)
+		writing->references = row_writer_open(&reference_rows);
+	if (!OidIsValid(writing->entity_ids))
+		writing->entity_ids = get_relname_relid("entities_id_seq", get_namespace_oid("assetreg", false));
+	return writing->references != NULL && row_writer_own_triggers_only(writing->references) && OidIsValid(writing->entity_ids);
+}
+
+/*
+ * Makes or changes the entity of a row.  False: a new one is for SQL to make.
+ */
+static bool
 put_entity(Writing *writing, int i)
 {
 	static const int columns[] = {ENTITY_LABEL, ENTITY_ACTIVE};
@@ -121,6 +135,8 @@ put_entity(Writing *writing, int i)
 
 		if (row == NULL)
 		{
+			if (!open_for_new(writing))
+				return false;
 			writing->rows[i].id = nextval_internal(writing->entity_ids, false);
 			values[ENTITY_ID] = Int64GetDatum(writing->rows[i].id);
 			writing->inserted[i] = writing->held[i] = row_insert(writing->entities, values, nulls);
@@ -130,7 +146,7 @@ put_entity(Writing *writing, int i)
 			writing->rows[i].id = DatumGetInt64(row_value(writing->entities, row, ENTITY_ID, NULL));
 			writing->rows[i].tid = row->tts_tid;
 			if (entity_says(writing, row, values[ENTITY_LABEL], nulls[ENTITY_LABEL], active))
-				return;
+				return true;
 			writing->held[i] = row_update(writing->entities, row, 2, columns, &values[ENTITY_LABEL], &nulls[ENTITY_LABEL]);
 		}
 		if (writing->held[i])
@@ -140,9 +156,15 @@ put_entity(Writing *writing, int i)
 		new_snapshot(writing);
 	}
 	writing->changed = true;
+	writing->made |= writing->inserted[i];
+	return true;
 }
 
-static void
+/*
+ * False: nothing was made, as SQL has to do it; what was changed is as it
+ * would leave it.
+ */
+static bool
 put_entities(Writing *writing)
 {
 	static OwnQuery query = {"SELECT assetreg._resolve_keys($1, $2)", 2, {TEXTOID, TEXTARRAYOID}};
@@ -153,42 +175,57 @@ put_entities(Writing *writing)
 		{
 			CHECK_FOR_INTERRUPTS();
 			check_key(writing, batch->keys.values[i]);
-			put_entity(writing, i);
+			if (!put_entity(writing, i))
+				return false;
 		}
 	if (!writing->changed)
-		return;
+		return true;
 	new_snapshot(writing);
-	if (row_find(writing->references, REFERENCE_BY_TYPE, writing->role->kind, 0) != NULL)
+	if (writing->made && row_find(writing->references, REFERENCE_BY_TYPE, writing->role->kind, 0) != NULL)
 	{
 		Datum		args[] = {writing->role->kind, text_array(&batch->keys)};
 
 		run_as_owner(&query, args);
 		new_snapshot(writing);
 	}
+	return true;
 }
 
 /* --- all together ------------------------------------------------------------------------------- */
 
 static bool
-open_tables(Writing *writing)
+open_own(RowWriter **writer, const RowTable *table)
 {
-	Oid			schema = get_namespace_oid("assetreg", false);
-
-	writing->entities = row_writer_open(&entity_rows);
-	writing->edges = row_writer_open(&edge_rows);
-	writing->references = row_writer_open(&reference_rows);
-	writing->stats = row_writer_open(&stat_rows);
-	writing->changes = row_writer_open(&change_rows);
-	writing->entity_ids = get_relname_relid("entities_id_seq", schema);
-	writing->change_ids = get_relname_relid("asset_stat_changes_id_seq", schema);
-	return writing->entities != NULL && row_writer_own_triggers_only(writing->entities)
-		&& writing->edges != NULL && row_writer_own_triggers_only(writing->edges)
-		&& writing->references != NULL && row_writer_own_triggers_only(writing->references)
-		&& writing->stats != NULL && writing->changes != NULL
-		&& OidIsValid(writing->entity_ids) && OidIsValid(writing->change_ids);
+	*writer = row_writer_open(table);
+	return *writer != NULL && row_writer_own_triggers_only(*writer);
 }
 
-static void
+/*
+ * Opens what the batch needs.  Where rows are and stay there, and state what
+ * they stated, that is their entities; should one be missing all the same,
+ * open_for_new() opens what it takes to make it.
+ */
+static bool
+open_tables(Writing *writing)
+{
+	Batch	   *batch = writing->batch;
+	bool		gone = false;
+
+	for (int i = 0; !gone && i < batch->keys.n; i++)
+		gone = batch->keys.nulls[i];
+	if (!open_own(&writing->entities, &entity_rows))
+		return false;
+	if (batch->relinked.n == 0 && !gone)
+		return true;
+	if (!open_own(&writing->edges, &edge_rows) || !open_for_new(writing))
+		return false;
+	writing->stats = row_writer_open(&stat_rows);
+	writing->changes = row_writer_open(&change_rows);
+	writing->change_ids = get_relname_relid("asset_stat_changes_id_seq", get_namespace_oid("assetreg", false));
+	return writing->stats != NULL && writing->changes != NULL && OidIsValid(writing->change_ids);
+}
+
+static bool
 write_batch(Writing *writing)
 {
 	Batch	   *batch = writing->batch;
@@ -197,9 +234,11 @@ write_batch(Writing *writing)
 	writing->inserted = palloc_extended(batch->keys.n * sizeof(bool), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	writing->held = palloc_extended(batch->keys.n * sizeof(bool), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	delete_gone(writing);
-	put_entities(writing);
+	if (!put_entities(writing))
+		return false;
 	relink(writing);
 	count_dependents(writing);
+	return true;
 }
 
 /*
@@ -224,9 +263,7 @@ batch_write_directly(Batch *batch)
 	PushActiveSnapshot(GetLatestSnapshot());
 	PG_TRY();
 	{
-		done = open_tables(writing);
-		if (done)
-			write_batch(writing);
+		done = open_tables(writing) && write_batch(writing);
 	}
 	PG_CATCH();
 	{

@@ -33,7 +33,7 @@ typedef struct Writing
 {
 	Batch	   *batch;
 	Role	   *role;
-	RowWriter  *entities;
+	RowWriter  *entities;		/* these are NULL where the batch does not need them */
 	RowWriter  *edges;
 	RowWriter  *references;
 	RowWriter  *stats;
@@ -44,6 +44,7 @@ typedef struct Writing
 	bool	   *inserted;		/* were these made here? */
 	bool	   *held;			/* does this transaction hold them already? */
 	bool		changed;		/* were any made or changed? */
+	bool		made;
 	int64	   *targets;		/* the entities that references mean; 0: none */
 	Found	   *own;			/* room for the edges of one that goes */
 	int			nown;
