@@ -157,11 +157,11 @@ lock_stats(Fold *fold, int from)
 }
 
 static int64
-count_edges(Fold *fold, const Pair *pair)
+count_edges(Fold *fold, const Pair *pair, RowFind find)
 {
 	int64		n = 0;
 
-	for (TupleTableSlot *row = row_find(fold->edges, EDGE_BY_PAIR, Int64GetDatum(pair->asset), Int64GetDatum(pair->dependent)); row != NULL;
+	for (TupleTableSlot *row = find(fold->edges, EDGE_BY_PAIR, Int64GetDatum(pair->asset), Int64GetDatum(pair->dependent)); row != NULL;
 		 row = row_next(fold->edges, EDGE_BY_PAIR))
 		n++;
 	return n;
@@ -195,7 +195,7 @@ add_to_asset(Fold *fold, int from, int to)
 		return true;
 	for (int p = from; p < to; p++)
 	{
-		int64		edges = count_edges(fold, &fold->pairs[p]);
+		int64		edges = count_edges(fold, &fold->pairs[p], to - from < ROWS_ONWARD ? row_find : row_find_onward);
 
 		dependents += (edges > 0) - (edges - fold->pairs[p].change > 0);
 	}

@@ -52,13 +52,13 @@ is_declared(RowWriter *edges, TupleTableSlot *edge)
  * have declared what it needs, which has events.
  */
 static bool
-delete_entity(Writing *writing, Found *gone)
+delete_entity(Writing *writing, Found *gone, RowFind find)
 {
 	Datum		id = Int64GetDatum(gone->id);
 	TupleTableSlot *row;
 	int			nedges = 0;
 
-	for (row = row_find(writing->edges, EDGE_BY_DEPENDENT, id, 0); row != NULL; row = row_next(writing->edges, EDGE_BY_DEPENDENT))
+	for (row = find(writing->edges, EDGE_BY_DEPENDENT, id, 0); row != NULL; row = row_next(writing->edges, EDGE_BY_DEPENDENT))
 	{
 		if (is_declared(writing->edges, row))
 			return false;
@@ -71,12 +71,12 @@ delete_entity(Writing *writing, Found *gone)
 		writing->own[nedges].id = DatumGetInt64(row_value(writing->edges, row, EDGE_DEPENDENCY, NULL));
 		writing->own[nedges++].tid = row->tts_tid;
 	}
-	if (row_find(writing->edges, EDGE_BY_DEPENDENCY, id, 0) != NULL)
+	if (find(writing->edges, EDGE_BY_DEPENDENCY, id, 0) != NULL)
 		return false;
 	for (int i = 0; i < nedges; i++)
 		if (row_delete(writing->edges, &writing->own[i].tid))
 			add_pair(&writing->went, writing->own[i].id, gone->id);
-	for (row = row_find(writing->references, REFERENCE_BY_DEPENDENT, id, 0); row != NULL;
+	for (row = find(writing->references, REFERENCE_BY_DEPENDENT, id, 0); row != NULL;
 		 row = row_next(writing->references, REFERENCE_BY_DEPENDENT))
 		row_delete(writing->references, &row->tts_tid);
 	row_delete(writing->entities, &gone->tid);
@@ -109,7 +109,7 @@ delete_gone(Writing *writing)
 	for (int i = 0; i < nlocked; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!delete_entity(writing, &gone[i]))
+		if (!delete_entity(writing, &gone[i], nlocked < ROWS_ONWARD ? row_find : row_find_onward))
 			left = accumArrayResult(left, Int64GetDatum(gone[i].id), false, INT8OID, CurrentMemoryContext);
 	}
 	new_snapshot(writing);

@@ -231,9 +231,10 @@ unlink_row(Writing *writing, int64 dependent, Stated *stated, int nstated)
 {
 	static const int relation[] = {EDGE_RELATION};
 	Batch	   *batch = writing->batch;
+	RowFind		find = writing->ascending ? row_find_onward : row_find;
 	TupleTableSlot *row;
 
-	for (row = row_find(writing->edges, EDGE_BY_DEPENDENT, Int64GetDatum(dependent), 0); row != NULL;
+	for (row = find(writing->edges, EDGE_BY_DEPENDENT, Int64GetDatum(dependent), 0); row != NULL;
 		 row = row_next(writing->edges, EDGE_BY_DEPENDENT))
 	{
 		int64		target = DatumGetInt64(row_value(writing->edges, row, EDGE_DEPENDENCY, NULL));
@@ -253,7 +254,7 @@ unlink_row(Writing *writing, int64 dependent, Stated *stated, int nstated)
 			&& !row_update(writing->edges, row, 1, relation, &batch->edge_relations.values[same->number], NULL))
 			return false;
 	}
-	for (row = row_find(writing->references, REFERENCE_BY_DEPENDENT, Int64GetDatum(dependent), 0); row != NULL;
+	for (row = find(writing->references, REFERENCE_BY_DEPENDENT, Int64GetDatum(dependent), 0); row != NULL;
 		 row = row_next(writing->references, REFERENCE_BY_DEPENDENT))
 		if (has_text(writing->references, row, REFERENCE_SOURCE, writing->role->source))
 			row_delete(writing->references, &row->tts_tid);
@@ -342,6 +343,27 @@ note_waiting(Writing *writing)
 	}
 }
 
+/*
+ * Are the dependents many, and in the order of their ids?  They are where rows
+ * lie as they were inserted.
+ */
+static bool
+dependents_ascend(Writing *writing)
+{
+	IntArray   *relinked = &writing->batch->relinked;
+	int64		last = PG_INT64_MIN;
+
+	for (int i = 0; i < relinked->n; i++)
+	{
+		int64		id = writing->rows[DatumGetInt32(relinked->values[i]) - 1].id;
+
+		if (id < last)
+			return false;
+		last = id;
+	}
+	return relinked->n >= ROWS_ONWARD;
+}
+
 void
 relink(Writing *writing)
 {
@@ -354,6 +376,7 @@ relink(Writing *writing)
 	writing->edge[EDGE_REQUIRES] = PointerGetDatum(construct_empty_array(TEXTOID));
 	writing->edge[EDGE_ADDED_BY] = CStringGetTextDatum(attribution_actor());
 	writing->edge[EDGE_ADDED_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	writing->ascending = dependents_ascend(writing);
 	for (int i = 0; i < writing->batch->relinked.n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -45,6 +45,7 @@ typedef struct Writing
 	bool	   *held;			/* does this transaction hold them already? */
 	bool		changed;		/* were any made or changed? */
 	bool		made;
+	bool		ascending;		/* dependents are many, in the order of their ids */
 	int64	   *targets;		/* the entities that references mean; 0: none */
 	Found	   *own;			/* room for the edges of one that goes */
 	int			nown;
