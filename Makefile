@@ -23,8 +23,9 @@ SQL_PARTS   = sql/install/10_schema.sql sql/install/20_tables.sql sql/install/25
               sql/install/58_configuration.sql sql/install/60_search.sql sql/install/62_events.sql \
               sql/install/64_consumers.sql sql/install/68_memory.sql sql/install/70_updates.sql \
               sql/install/75_workflows.sql sql/install/77_recommendations.sql \
-              sql/install/80_tracking.sql sql/install/82_coverage.sql sql/install/85_access.sql \
-              sql/install/90_check.sql sql/install/95_setup.sql
+              sql/install/78_tracked.sql sql/install/79_tracked_rows.sql sql/install/80_tracking.sql \
+              sql/install/81_tracking_check.sql sql/install/82_coverage.sql sql/install/83_tracking_ddl.sql \
+              sql/install/85_access.sql sql/install/90_check.sql sql/install/95_setup.sql
 
 DATA_built  = $(EXTENSION)--$(EXTVERSION).sql
 DATA        = $(wildcard sql/updates/*.sql sql/released/*.sql)

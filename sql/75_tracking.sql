@@ -170,6 +170,22 @@ SELECT * FROM repair_tracking();
 SELECT * FROM check_tracking();
 SELECT * FROM check_registry();
 
+-- ordinary rows are written without SQL: none of the functions that would do it is called
+SET track_functions = pl;
+BEGIN;
+INSERT INTO jobs VALUES (80, 1, 'queued'), (81, 2, 'queued');
+UPDATE jobs SET state = 'done' WHERE id = 80;
+UPDATE jobs SET template_id = 2 WHERE id = 80;
+DELETE FROM jobs WHERE id IN (80, 81);
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT funcname FROM pg_stat_xact_user_functions
+	WHERE schemaname = 'assetreg' AND funcname NOT IN ('_tracking_of', '_columns_of', '_named_columns', '_key_expression') ORDER BY 1;
+-- and the measure measures: keys that move are for SQL
+UPDATE jobs SET id = 82 WHERE id = 50;
+SELECT count(*) > 0 AS by_sql FROM pg_stat_xact_user_functions WHERE funcname = '_apply_entities';
+ROLLBACK;
+RESET track_functions;
+
 -- the end of it
 DROP TABLE renders;
 SELECT count(*) FROM entities WHERE kind = 'render';

@@ -145,9 +145,9 @@ next_asset(const Fold *fold, int i)
 }
 
 static void
-lock_stats(Fold *fold)
+lock_stats(Fold *fold, int from)
 {
-	for (int i = 0; i < fold->npairs; i = next_asset(fold, i))
+	for (int i = from; i < fold->npairs; i = next_asset(fold, i))
 	{
 		TupleTableSlot *row = row_find(fold->stats, STAT_BY_ASSET, Int64GetDatum(fold->pairs[i].asset), 0);
 
@@ -157,54 +157,14 @@ lock_stats(Fold *fold)
 }
 
 static int64
-count_edges(Fold *fold, const Pair *pair)
+count_edges(Fold *fold, const Pair *pair, RowFind find)
 {
 	int64		n = 0;
 
-	for (TupleTableSlot *row = row_find(fold->edges, EDGE_BY_PAIR, Int64GetDatum(pair->asset), Int64GetDatum(pair->dependent)); row != NULL;
+	for (TupleTableSlot *row = find(fold->edges, EDGE_BY_PAIR, Int64GetDatum(pair->asset), Int64GetDatum(pair->dependent)); row != NULL;
 		 row = row_next(fold->edges, EDGE_BY_PAIR))
 		n++;
 	return n;
-}
-
-/*
- * The row is written even where the number stays: who has an older snapshot
- * must not count by that.
- */
-static void
-add_dependents(Fold *fold)
-{
-	static const int column[] = {STAT_DEPENDENTS};
-
-	for (int i = 0, next; i < fold->npairs; i = next)
-	{
-		TupleTableSlot *row;
-		Datum		value[1];
-		int64		dependents = 0;
-
-		CHECK_FOR_INTERRUPTS();
-		next = next_asset(fold, i);
-		row = row_find(fold->stats, STAT_BY_ASSET, Int64GetDatum(fold->pairs[i].asset), 0);
-		if (row == NULL)
-			continue;
-		for (int p = i; p < next; p++)
-		{
-			int64		edges = count_edges(fold, &fold->pairs[p]);
-
-			dependents += (edges > 0) - (edges - fold->pairs[p].change > 0);
-		}
-		value[0] = Int64GetDatum(DatumGetInt64(row_value(fold->stats, row, STAT_DEPENDENTS, NULL)) + dependents);
-		if (!row_update(fold->stats, row, 1, column, value, NULL))
-			elog(ERROR, "asset_stats of asset %lld changed under its lock", (long long) fold->pairs[i].asset);
-	}
-}
-
-static void
-delete_changes(Fold *fold, Datum transaction)
-{
-	for (TupleTableSlot *row = row_find(fold->changes, CHANGE_BY_TRANSACTION, transaction, 0); row != NULL;
-		 row = row_next(fold->changes, CHANGE_BY_TRANSACTION))
-		row_delete(fold->changes, &row->tts_tid);
 }
 
 static void
@@ -216,6 +176,64 @@ new_snapshot(Fold *fold)
 	PopActiveSnapshot();
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
+}
+
+/*
+ * Adds what one asset gained and lost, to its row as the active snapshot has it.
+ * The row is written even where the number stays: who has an older snapshot
+ * must not count by that.  False: somebody else has written it since.
+ */
+static bool
+add_to_asset(Fold *fold, int from, int to)
+{
+	static const int column[] = {STAT_DEPENDENTS};
+	TupleTableSlot *row = row_find(fold->stats, STAT_BY_ASSET, Int64GetDatum(fold->pairs[from].asset), 0);
+	Datum		value[1];
+	int64		dependents = 0;
+
+	if (row == NULL)
+		return true;
+	for (int p = from; p < to; p++)
+	{
+		int64		edges = count_edges(fold, &fold->pairs[p], to - from < ROWS_ONWARD ? row_find : row_find_onward);
+
+		dependents += (edges > 0) - (edges - fold->pairs[p].change > 0);
+	}
+	value[0] = Int64GetDatum(DatumGetInt64(row_value(fold->stats, row, STAT_DEPENDENTS, NULL)) + dependents);
+	return row_update(fold->stats, row, 1, column, value, NULL);
+}
+
+/*
+ * As whoever folds writes the row, one that is as the snapshot has it says that
+ * the snapshot has all edges of those who folded, too.  Where one is not, this
+ * one and all that follow are locked first.
+ */
+static void
+add_dependents(Fold *fold)
+{
+	bool		locked = false;
+
+	for (int i = 0, next; i < fold->npairs; i = next)
+	{
+		CHECK_FOR_INTERRUPTS();
+		next = next_asset(fold, i);
+		while (!add_to_asset(fold, i, next))
+		{
+			if (locked)
+				elog(ERROR, "asset_stats of asset %lld changed under its lock", (long long) fold->pairs[i].asset);
+			lock_stats(fold, i);
+			new_snapshot(fold);
+			locked = true;
+		}
+	}
+}
+
+static void
+delete_changes(Fold *fold, Datum transaction)
+{
+	for (TupleTableSlot *row = row_find(fold->changes, CHANGE_BY_TRANSACTION, transaction, 0); row != NULL;
+		 row = row_next(fold->changes, CHANGE_BY_TRANSACTION))
+		row_delete(fold->changes, &row->tts_tid);
 }
 
 /*
@@ -236,8 +254,6 @@ fold_dependents(Fold *fold)
 	if (fold->stats == NULL || fold->edges == NULL || !row_writer_own_triggers_only(fold->stats))
 		return false;
 	sum_pairs(fold);
-	lock_stats(fold);
-	new_snapshot(fold);
 	add_dependents(fold);
 	delete_changes(fold, transaction);
 	return true;

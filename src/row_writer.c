@@ -26,6 +26,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -41,6 +42,14 @@ typedef struct Lookup
 	ScanKeyData keys[ROW_MAX_KEYS];
 	IndexScanDesc scan;			/* NULL: not begun under the active snapshot */
 	TupleTableSlot *row;
+
+	/* onward: one scan for many keys in ascending order */
+	ScanKeyData from[2];		/* the last key or a greater one, with just these before it */
+	IndexScanDesc onward;		/* NULL: not begun under the active snapshot */
+	bool		goes_onward;	/* the last key was sought by it */
+	bool		at_end;			/* no more keys there */
+	int64		sought[2];
+	int64		at[2];			/* what the scan has come to, unless at its end */
 } Lookup;
 
 struct RowWriter
@@ -52,7 +61,8 @@ struct RowWriter
 	bool		own_triggers_only;
 	bool		in_use;
 	MemoryContext context;
-	Relation	rel;			/* open while in use, as are the indexes in info */
+	Relation	rel;			/* open while in use, as are those indexes in info that were needed */
+	bool		all_indexes;	/* all are open */
 	EState	   *estate;
 	ResultRelInfo *info;
 	Oid		   *indexes;
@@ -182,6 +192,12 @@ init_lookup(RowWriter *writer, int number)
 		ScanKeyEntryInitialize(&lookup->keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
 							   get_opcode(equal), (Datum) 0);
 	}
+	for (int i = 0; i < Min(key->ncolumns, 2); i++)
+	{
+		bool		last = i == key->ncolumns - 1;
+
+		ScanKeyInit(&lookup->from[i], i + 1, last ? BTGreaterEqualStrategyNumber : BTEqualStrategyNumber, last ? F_INT8GE : F_INT8EQ, (Datum) 0);
+	}
 	return true;
 }
 
@@ -257,6 +273,7 @@ build(RowWriter *writer)
 		writer->lookups[i].row = MakeSingleTupleTableSlot(desc, table_slot_callbacks(writer->rel));
 
 	writer->own_triggers_only = only_own_triggers(writer->rel);
+	writer->all_indexes = true;
 	writer->usable = form->relkind == RELKIND_RELATION && !form->relhassubclass && !form->relispartition
 		&& !form->relforcerowsecurity && writer->rel->rd_rules == NULL
 		&& find_columns(writer) && find_indexes(writer);
@@ -285,11 +302,7 @@ row_writer_open(const RowTable *table)
 		build(writer);
 	}
 	else
-	{
 		writer->info->ri_RelationDesc = rel;
-		for (int i = 0; i < writer->info->ri_NumIndices; i++)
-			writer->info->ri_IndexRelationDescs[i] = index_open(writer->indexes[i], RowExclusiveLock);
-	}
 	if (!writer->usable)
 	{
 		row_writer_close(writer);
@@ -307,7 +320,12 @@ row_writer_close(RowWriter *writer)
 	ExecClearTuple(writer->row);
 	ExecClearTuple(writer->locked);
 	for (int i = 0; i < writer->info->ri_NumIndices; i++)
-		index_close(writer->info->ri_IndexRelationDescs[i], NoLock);
+	{
+		if (writer->info->ri_IndexRelationDescs[i] != NULL)
+			index_close(writer->info->ri_IndexRelationDescs[i], NoLock);
+		writer->info->ri_IndexRelationDescs[i] = NULL;
+	}
+	writer->all_indexes = false;
 	table_close(writer->rel, NoLock);
 	ResetPerTupleExprContext(writer->estate);
 	writer->in_use = false;
@@ -338,6 +356,27 @@ row_writer_owner(RowWriter *writer)
 	return writer->rel->rd_rel->relowner;
 }
 
+static Relation
+open_index(RowWriter *writer, int i)
+{
+	Relation   *index = &writer->info->ri_IndexRelationDescs[i];
+
+	if (*index == NULL)
+		*index = index_open(writer->indexes[i], RowExclusiveLock);
+	return *index;
+}
+
+/*
+ * What is only looked up and deleted needs one of them, or none.
+ */
+static void
+open_all_indexes(RowWriter *writer)
+{
+	for (int i = 0; !writer->all_indexes && i < writer->info->ri_NumIndices; i++)
+		open_index(writer, i);
+	writer->all_indexes = true;
+}
+
 /* --- reading ------------------------------------------------------------------------------------ */
 
 /*
@@ -355,6 +394,9 @@ row_look_again(RowWriter *writer)
 		if (lookup->scan != NULL)
 			index_endscan(lookup->scan);
 		lookup->scan = NULL;
+		if (lookup->onward != NULL)
+			index_endscan(lookup->onward);
+		lookup->onward = NULL;
 	}
 }
 
@@ -368,11 +410,73 @@ row_find(RowWriter *writer, int number, Datum key1, Datum key2)
 	Lookup	   *lookup = &writer->lookups[number];
 	int			nkeys = writer->table->lookups[number].ncolumns;
 
+	lookup->goes_onward = false;
 	if (lookup->scan == NULL)
-		lookup->scan = index_beginscan(writer->rel, writer->info->ri_IndexRelationDescs[lookup->index], GetActiveSnapshot(), NULL, nkeys, 0);
+		lookup->scan = index_beginscan(writer->rel, open_index(writer, lookup->index), GetActiveSnapshot(), NULL, nkeys, 0);
 	lookup->keys[0].sk_argument = key1;
 	lookup->keys[1].sk_argument = key2;
 	index_rescan(lookup->scan, lookup->keys, nkeys, NULL, 0);
+	return row_next(writer, number);
+}
+
+/* --- reading in the order of the keys ------------------------------------------------------------ */
+
+/* What lies between two keys is read as long as that is cheaper than to descend to the second one. */
+#define MAX_STEPS 64
+
+static int
+compare_keys(const int64 *a, const int64 *b)
+{
+	for (int i = 0; i < 2; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	return 0;
+}
+
+static void
+step(Lookup *lookup, int nkeys)
+{
+	bool		isnull;
+
+	lookup->at_end = index_getnext_tid(lookup->onward, ForwardScanDirection) == NULL;
+	for (int i = 0; !lookup->at_end && i < nkeys; i++)
+		lookup->at[i] = DatumGetInt64(index_getattr(lookup->onward->xs_itup, i + 1, lookup->onward->xs_itupdesc, &isnull));
+}
+
+static void
+descend(RowWriter *writer, Lookup *lookup, int nkeys)
+{
+	if (lookup->onward == NULL)
+	{
+		lookup->onward = index_beginscan(writer->rel, open_index(writer, lookup->index), GetActiveSnapshot(), NULL, nkeys, 0);
+		lookup->onward->xs_want_itup = true;
+	}
+	for (int i = 0; i < nkeys; i++)
+		lookup->from[i].sk_argument = Int64GetDatum(lookup->sought[i]);
+	index_rescan(lookup->onward, lookup->from, nkeys, NULL, 0);
+	step(lookup, nkeys);
+}
+
+/*
+ * As row_find(), of a key of one or two bigints; best for many of them in
+ * ascending order.  Goes on in the index from where it is, so that for keys that
+ * lie close together each leaf page is read once; for a single one it reads more
+ * than row_find() does.
+ */
+TupleTableSlot *
+row_find_onward(RowWriter *writer, int number, Datum key1, Datum key2)
+{
+	Lookup	   *lookup = &writer->lookups[number];
+	int			nkeys = writer->table->lookups[number].ncolumns;
+	int64		key[] = {DatumGetInt64(key1), DatumGetInt64(key2)};
+	bool		onward = lookup->onward != NULL && compare_keys(key, lookup->sought) > 0 && (nkeys == 1 || key[0] == lookup->sought[0]);
+
+	lookup->goes_onward = true;
+	memcpy(lookup->sought, key, sizeof(key));
+	for (int i = 0; onward && i < MAX_STEPS && !lookup->at_end && compare_keys(lookup->at, key) < 0; i++)
+		step(lookup, nkeys);
+	if (!onward || (!lookup->at_end && compare_keys(lookup->at, key) < 0))
+		descend(writer, lookup, nkeys);
 	return row_next(writer, number);
 }
 
@@ -380,8 +484,16 @@ TupleTableSlot *
 row_next(RowWriter *writer, int number)
 {
 	Lookup	   *lookup = &writer->lookups[number];
+	bool		found = false;
 
-	return index_getnext_slot(lookup->scan, ForwardScanDirection, lookup->row) ? lookup->row : NULL;
+	if (!lookup->goes_onward)
+		return index_getnext_slot(lookup->scan, ForwardScanDirection, lookup->row) ? lookup->row : NULL;
+	while (!found && !lookup->at_end && compare_keys(lookup->at, lookup->sought) == 0)
+	{
+		found = index_fetch_heap(lookup->onward, lookup->row);
+		step(lookup, writer->table->lookups[number].ncolumns);
+	}
+	return found ? lookup->row : NULL;
 }
 
 Datum
@@ -440,6 +552,7 @@ row_insert(RowWriter *writer, const Datum *values, const bool *nulls)
 	TupleTableSlot *row = writer->row;
 	bool		inserted = true;
 
+	open_all_indexes(writer);
 	ExecClearTuple(row);
 	memset(row->tts_isnull, true, row->tts_tupleDescriptor->natts * sizeof(bool));
 	for (int i = 0; i < writer->table->ncolumns; i++)
@@ -492,7 +605,10 @@ row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *colu
 						   &failure, &mode, &update_indexes) != TM_Ok)
 		return false;
 	if (update_indexes != TU_None)
+	{
+		open_all_indexes(writer);
 		ExecInsertIndexTuples(writer->info, row, writer->estate, true, false, NULL, NIL, update_indexes == TU_Summarizing);
+	}
 	ResetPerTupleExprContext(writer->estate);
 	return true;
 }

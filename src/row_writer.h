@@ -32,6 +32,10 @@ typedef struct RowTable
 
 typedef struct RowWriter RowWriter;
 
+/* from so many keys in ascending order on, row_find_onward() is better than row_find() */
+#define ROWS_ONWARD 8
+typedef TupleTableSlot *(*RowFind) (RowWriter *writer, int lookup, Datum key1, Datum key2);
+
 extern RowWriter *row_writer_open(const RowTable *table);
 extern void row_writer_close(RowWriter *writer);
 extern void row_writer_abandon(RowWriter *writer);
@@ -41,6 +45,7 @@ extern Oid	row_writer_owner(RowWriter *writer);
 extern void row_look_again(RowWriter *writer);
 extern TupleTableSlot *row_find(RowWriter *writer, int lookup, Datum key1, Datum key2);
 extern TupleTableSlot *row_next(RowWriter *writer, int lookup);
+extern TupleTableSlot *row_find_onward(RowWriter *writer, int lookup, Datum key1, Datum key2);
 extern Datum row_value(RowWriter *writer, TupleTableSlot *row, int column, bool *isnull);
 extern bool row_insert(RowWriter *writer, const Datum *values, const bool *nulls);
 extern bool row_update(RowWriter *writer, TupleTableSlot *row, int ncolumns, const int *columns, const Datum *values, const bool *nulls);

@@ -2,7 +2,7 @@
  * tracking.c
  *		The studio's own tables: what their rows say becomes entities and edges.
  *
- * A tracked table has one or more roles (_tracking_of() in 80_tracking.sql):
+ * A tracked table has one or more roles (_tracking_of() in 78_tracked.sql):
  * its rows are entities with edges to what their columns name, or, for a join
  * table, its rows are edges.  Either way a row becomes facts: a key, a label,
  * active or not, and references, all computed by one query with the rights of
@@ -132,7 +132,6 @@ take_statement(TriggerData *trigger, Role *role)
 	facts_end(&old_facts);
 	facts_end(&new_facts);
 	batch_write(&batch);
-	MemoryContextDelete(batch.context);
 }
 
 /*

@@ -60,7 +60,8 @@ typedef struct IntArray
 typedef struct Batch
 {
 	Role	   *role;
-	MemoryContext context;
+	MemoryContext parent;
+	MemoryContext context;		/* NULL: no row has come */
 	TextArray	old_keys;		/* NULL: a new row */
 	TextArray	keys;			/* NULL: the row is gone */
 	TextArray	labels;
@@ -70,7 +71,7 @@ typedef struct Batch
 	IntArray	edge_rows;		/* ascending */
 	IntArray	edge_targets;	/* numbers of targets, from 1 */
 	TextArray	edge_relations;
-	HTAB	   *target_numbers;
+	HTAB	   *target_numbers; /* NULL: there are none */
 	TextArray	target_kinds;
 	TextArray	target_references;
 	bool		moves;			/* a key changed */
@@ -105,6 +106,7 @@ extern Datum text_array(TextArray *array);
 extern Datum int_array(IntArray *array);
 extern void each_reference(const Role *role, HeapTuple row, TupleDesc desc, ReferenceSink sink, void *arg);
 extern void batch_begin(Batch *batch, Role *role);
+extern void batch_forget(Batch *batch);
 extern void batch_add_row(Batch *batch, HeapTuple old_row, HeapTuple new_row, TupleDesc desc, bool relink);
 extern void batch_write(Batch *batch);
 extern bool batch_write_directly(Batch *batch);

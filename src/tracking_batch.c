@@ -31,7 +31,7 @@ append_text(TextArray *array, Datum value, bool isnull)
 {
 	if (array->n == array->size)
 	{
-		array->size = Max(64, array->size * 2);
+		array->size = Max(8, array->size * 2);
 		array->values = array->values ? repalloc_huge(array->values, array->size * sizeof(Datum))
 			: palloc(array->size * sizeof(Datum));
 		array->nulls = array->nulls ? repalloc(array->nulls, array->size * sizeof(bool)) : palloc(array->size * sizeof(bool));
@@ -45,7 +45,7 @@ append_int(IntArray *array, int value)
 {
 	if (array->n == array->size)
 	{
-		array->size = Max(64, array->size * 2);
+		array->size = Max(8, array->size * 2);
 		array->values = array->values ? repalloc_huge(array->values, array->size * sizeof(Datum))
 			: palloc(array->size * sizeof(Datum));
 	}
@@ -89,16 +89,37 @@ target_compare(const void *a, const void *b, Size keysize)
 	return !(same_text(x->kind, y->kind) && same_text(x->reference, y->reference));
 }
 
+/*
+ * Rows are kept in a context below the current one, made when the first comes.
+ */
 void
 batch_begin(Batch *batch, Role *role)
 {
-	HASHCTL		info = {.keysize = sizeof(TargetKey), .entrysize = sizeof(Target), .hash = target_hash, .match = target_compare};
-
 	memset(batch, 0, sizeof(Batch));
 	batch->role = role;
-	batch->context = AllocSetContextCreate(CurrentMemoryContext, "assetreg tracked rows", ALLOCSET_DEFAULT_SIZES);
-	info.hcxt = batch->context;
-	batch->target_numbers = hash_create("assetreg targets", 1024, &info, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	batch->parent = CurrentMemoryContext;
+}
+
+void
+batch_forget(Batch *batch)
+{
+	Role	   *role = batch->role;
+	MemoryContext parent = batch->parent;
+
+	if (batch->context != NULL)
+		MemoryContextDelete(batch->context);
+	memset(batch, 0, sizeof(Batch));
+	batch->role = role;
+	batch->parent = parent;
+}
+
+static void
+make_target_numbers(Batch *batch)
+{
+	HASHCTL		info = {.keysize = sizeof(TargetKey), .entrysize = sizeof(Target), .hash = target_hash, .match = target_compare,
+	.hcxt = batch->context};
+
+	batch->target_numbers = hash_create("assetreg targets", 32, &info, HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 }
 
 static void
@@ -111,6 +132,8 @@ add_edge(void *arg, int reference, Datum value)
 
 	if (VARSIZE_ANY_EXHDR(DatumGetPointer(key.reference)) == 0)
 		return;					/* an empty text names nothing */
+	if (batch->target_numbers == NULL)
+		make_target_numbers(batch);
 	target = hash_search(batch->target_numbers, &key, HASH_ENTER, &found);
 	if (!found)
 	{
@@ -155,7 +178,7 @@ each_reference(const Role *role, HeapTuple row, TupleDesc desc, ReferenceSink si
 void
 batch_add_row(Batch *batch, HeapTuple old_row, HeapTuple new_row, TupleDesc desc, bool relink)
 {
-	MemoryContext caller = MemoryContextSwitchTo(batch->context);
+	MemoryContext caller;
 	HeapTuple	row = new_row != NULL ? new_row : old_row;
 	bool		key_null,
 				label_null,
@@ -166,6 +189,9 @@ batch_add_row(Batch *batch, HeapTuple old_row, HeapTuple new_row, TupleDesc desc
 	bool		old_null = true;
 	Datum		old_key = old_row != NULL ? SPI_getbinval(old_row, desc, FACT_KEY + 1, &old_null) : (Datum) 0;
 
+	if (batch->context == NULL)
+		batch->context = AllocSetContextCreate(batch->parent, "assetreg tracked rows", ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(batch->context);
 	append_text(&batch->old_keys, old_key, old_null);
 	append_text(&batch->keys, key, key_null || new_row == NULL);
 	append_text(&batch->labels, label, label_null);

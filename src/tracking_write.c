@@ -117,8 +117,7 @@ batch_write(Batch *batch)
 	if (batch_write_directly(batch))
 	{
 		MemoryContextSwitchTo(caller);
-		MemoryContextDelete(batch->context);
-		batch_begin(batch, role);
+		batch_forget(batch);
 		return;
 	}
 	args[0] = role->source;
@@ -138,6 +137,5 @@ batch_write(Batch *batch)
 	MemoryContextSwitchTo(caller);
 
 	run_quietly(role->link ? &links : &entities, args);
-	MemoryContextDelete(batch->context);
-	batch_begin(batch, role);
+	batch_forget(batch);
 }

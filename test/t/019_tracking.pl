@@ -56,8 +56,13 @@ CREATE FUNCTION studio.any_statement() RETURNS text LANGUAGE sql VOLATILE AS $$
 		format('DELETE FROM studio.segments WHERE no = %s AND scene_id %% 5 = %s', studio.r(9), studio.r(5)),
 		format('MERGE INTO studio.scenes s USING (VALUES (%s, 1), (%s, 3)) v (id, part) ON s.id = v.id AND s.part = v.part WHEN MATCHED AND s.status = ''open'' THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.part, NULL, ''open'')',
 			   studio.r(60), studio.r(60)),
+		-- many rows at once
+		format('INSERT INTO studio.segments SELECT id, part, n FROM studio.scenes, generate_series(0, 8) n WHERE id %% 4 = %s ON CONFLICT DO NOTHING', studio.r(4)),
+		format('UPDATE studio.scenes SET scene_type_id = (SELECT max(id) FROM studio.scene_types WHERE id < %s) WHERE id %% 3 = %s', studio.r(60), studio.r(3)),
+		format('UPDATE studio.templates SET base_id = (SELECT id FROM assetreg.assets WHERE name = ''l'' || %s) WHERE id %% 2 = %s', studio.r(25), studio.r(2)),
+		format('DELETE FROM studio.templates WHERE id %% 4 = %s', studio.r(4)),
 		CASE WHEN random() < 0.02 THEN 'TRUNCATE studio.segments' ELSE format('DELETE FROM studio.segments WHERE scene_id = %s', studio.r(60)) END
-	])[1 + studio.r(19)] $$;
+	])[1 + studio.r(23)] $$;
 CREATE TABLE studio.errors (state text, message text);
 -- what fails is rolled back to its savepoint; now and then all of it is
 CREATE PROCEDURE studio.some_statements() LANGUAGE plpgsql AS $$
