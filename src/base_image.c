@@ -28,6 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/parallel.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/lock.h"
@@ -149,8 +150,8 @@ supersede(const char *path)
  * lock.  Can be cancelled, and then leaves at most a file that the next one
  * writes over.
  */
-BaseImage *
-base_image_publish(const char *name, BaseImage *image)
+static BaseImage *
+publish(const char *name, BaseImage *image)
 {
 	char		path[MAXPGPATH];
 	char		new[MAXPGPATH];
@@ -180,20 +181,16 @@ base_image_publish(const char *name, BaseImage *image)
 }
 
 static bool
-is_image_of(const BaseImage *head, Relation table, Size limit, uint64 outdated)
+is_wanted(const BaseImage *head, const ImageRequest *request)
 {
 	return head->format == IMAGE_FORMAT && head->server == server_run()
-		&& (RelFileLocatorEquals(head->file, table->rd_locator) || BROKEN(FILE))
-		&& head->generation != outdated && head->size <= limit;
+		&& (RelFileLocatorEquals(head->file, request->table->rd_locator) || BROKEN(FILE))
+		&& head->generation != request->outdated && head->size <= request->limit;
 }
 
-/*
- * The image of that name, mapped until the current memory context is gone; NULL
- * where there is none of this table as it is, or none that takes at most limit
- * bytes, or only the one that the caller has found outdated.
- */
-BaseImage *
-base_image_attach(const char *name, Relation table, Size limit, uint64 outdated)
+/* The image that is there, mapped until the current memory context is gone; NULL where there is none that is wanted. */
+static BaseImage *
+attach(const ImageRequest *request)
 {
 	char		path[MAXPGPATH];
 	BaseImage	head;
@@ -201,41 +198,90 @@ base_image_attach(const char *name, Relation table, Size limit, uint64 outdated)
 	struct stat status;
 	int			fd;
 
-	image_path(path, name, "");
+	image_path(path, request->name, "");
 	fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
 	if (fd < 0)
 		return NULL;
-	if (pread(fd, &head, sizeof(head), 0) == sizeof(head) && is_image_of(&head, table, limit, outdated)
+	if (pread(fd, &head, sizeof(head), 0) == sizeof(head) && is_wanted(&head, request)
 		&& fstat(fd, &status) == 0 && status.st_size == head.size)
 		image = map(fd, head.size);
 	CloseTransientFile(fd);
 	return image;
 }
 
-static void
-set_lock_tag(LOCKTAG *tag)
+/* Makes the image, and keeps it in the current memory context where it cannot be shared. */
+static BaseImage *
+make(ImageRequest *request, bool share)
+{
+	MemoryContext context = CurrentMemoryContext;
+	MemoryContext own = AllocSetContextCreate(context, "assetreg graph image", ALLOCSET_DEFAULT_SIZES);
+	BaseImage  *image;
+	BaseImage  *shared = NULL;
+
+	MemoryContextSwitchTo(own);
+	image = request->maker(request->table, request->limit, &request->refused);
+	MemoryContextSwitchTo(context);
+	if (image != NULL && share)
+		shared = publish(request->name, image);
+	request->tried = true;
+	request->made = image != NULL;
+	request->shared = shared != NULL;
+	if (image != NULL)
+		ereport(DEBUG1, (errmsg_internal("%s of the dependency graph taken into memory: %zu kB, %s", request->name, image->size / 1024,
+										 shared != NULL ? "shared" : "of this connection")));
+	if (image == NULL || shared != NULL)
+		MemoryContextDelete(own);
+	return shared != NULL ? shared : image;
+}
+
+/* One connection of a database makes images at a time; until unlocked, or the end of the transaction. */
+static bool
+lock_making(LOCKTAG *tag)
 {
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, 0, 0, LOCK_KIND);
+	return LockAcquire(tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 /*
- * Claims to make images in this database, until base_image_unlock() or the end of the
- * transaction; false where another connection has.
+ * The image of a table: the one that another connection has made, or a new one,
+ * which lives, or is mapped, until the current memory context is gone.  NULL,
+ * and the reason in the request, where there is none: none that is wanted and
+ * none to be made, another connection at work on it, or too large.  The table
+ * is locked.  Can be cancelled.
  */
-bool
-base_image_lock(void)
+const BaseImage *
+base_image_obtain(ImageRequest *request)
 {
+	BaseImage  *image = request->share ? attach(request) : NULL;
 	LOCKTAG		tag;
+	bool		locked;
 
-	set_lock_tag(&tag);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-void
-base_image_unlock(void)
-{
-	LOCKTAG		tag;
-
-	set_lock_tag(&tag);
-	LockRelease(&tag, ExclusiveLock, false);
+	request->tried = request->made = false;
+	request->shared = image != NULL;
+	request->refused = NULL;
+	if (image != NULL)
+	{
+		ereport(DEBUG1, (errmsg_internal("%s of the dependency graph that another connection has made: %zu kB",
+										 request->name, image->size / 1024)));
+		return image;
+	}
+	if (!request->make)
+		return NULL;
+	/* what a parallel worker makes is gone with it in a moment */
+	locked = request->share && !IsParallelWorker() && lock_making(&tag);
+	if (request->share && !locked && request->wait)
+	{
+		request->refused = "another connection is taking it into memory";
+		return NULL;
+	}
+	/* it may have been made after the look above */
+	if (locked)
+		image = attach(request);
+	if (image != NULL)
+		request->shared = true;
+	else
+		image = make(request, locked);
+	if (locked)
+		LockRelease(&tag, ExclusiveLock, false);
+	return image;
 }

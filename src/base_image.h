@@ -24,10 +24,38 @@ typedef struct BaseImage
 
 #define IMAGE_ALIGN(size) TYPEALIGN(64, size)
 
+/* The place of a part, behind those before, while an image's size is added up. */
+static inline Size
+image_place(Size *size, Size part)
+{
+	Size		at = *size;
+
+	*size += IMAGE_ALIGN(part);
+	return at;
+}
+
+/* Makes an image in the current memory context, where it may leave more; NULL and the reason where it cannot. */
+typedef BaseImage *(*ImageMaker) (Relation table, Size limit, const char **refused);
+
+typedef struct ImageRequest
+{
+	const char *name;
+	ImageMaker	maker;
+	Relation	table;
+	Size		limit;			/* bytes */
+	uint64		outdated;		/* the generation of one that is not good enough any more */
+	bool		share;
+	bool		make;			/* if there is none */
+	bool		wait;			/* rather than do the work twice */
+
+	/* the answer, besides */
+	bool		shared;
+	bool		tried;			/* to make it */
+	bool		made;
+	const char *refused;
+} ImageRequest;
+
 extern BaseImage *base_image_make(Size size, Relation table);
-extern BaseImage *base_image_publish(const char *name, BaseImage *image);
-extern BaseImage *base_image_attach(const char *name, Relation table, Size limit, uint64 outdated);
-extern bool base_image_lock(void);
-extern void base_image_unlock(void);
+extern const BaseImage *base_image_obtain(ImageRequest *request);
 
 #endif							/* ASSETREG_BASE_IMAGE_H */

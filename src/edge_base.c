@@ -310,16 +310,6 @@ lay_out_direction(const EdgeBuild *build, EdgeDirection direction, uint32 *offse
 	mark_leaves(noffsets - 2, offsets, build->nedges, neighbours);
 }
 
-/* The place of a part, behind those before. */
-static Size
-place(Size *size, Size part)
-{
-	Size		at = *size;
-
-	*size += IMAGE_ALIGN(part);
-	return at;
-}
-
 static EdgeImage *
 make_image(EdgeBuild *build, Relation table)
 {
@@ -332,13 +322,13 @@ make_image(EdgeBuild *build, Relation table)
 	head.first_id = build->min;
 	head.nids = build->nedges > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
 	noffsets = (Size) head.nids + 2;
-	head.ledger = place(&size, ledger_size(&build->ledger));
-	head.page_bytes = place(&size, (build->ledger.nblocks + (Size) 1) * sizeof(uint64));
-	head.packed = place(&size, pack_pages(build, NULL, NULL));
+	head.ledger = image_place(&size, ledger_size(&build->ledger));
+	head.page_bytes = image_place(&size, (build->ledger.nblocks + (Size) 1) * sizeof(uint64));
+	head.packed = image_place(&size, pack_pages(build, NULL, NULL));
 	for (int direction = 0; direction < 2; direction++)
 	{
-		head.offsets[direction] = place(&size, noffsets * sizeof(uint32));
-		head.neighbours[direction] = place(&size, build->nedges * sizeof(uint32));
+		head.offsets[direction] = image_place(&size, noffsets * sizeof(uint32));
+		head.neighbours[direction] = image_place(&size, build->nedges * sizeof(uint32));
 	}
 	if (size + build->nedges * sizeof(Edge) > build->limit)
 	{

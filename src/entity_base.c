@@ -20,9 +20,29 @@
 #include "catalog.h"
 #include "entity_base.h"
 
+/* Where the parts of an image lie, as distances from its beginning. */
+typedef struct EntityImage
+{
+	BaseImage	image;
+	AttrNumber	columns[3];
+	int			nkinds;
+	int64		first_id;
+	uint32		nids;
+	uint32		nrows;
+	Size		ledger;
+	Size		kind_offsets;
+	Size		kind_names;
+	Size		states;
+	Size		places;
+	Size		page_rows;
+	Size		rows;
+} EntityImage;
+
 typedef struct EntityBuild
 {
-	EntityBase *base;
+	AttrNumber	columns[3];
+	PageLedger	ledger;
+	uint32	   *page_rows;
 	TupleDesc	desc;
 	Kinds		kinds;
 	Size		limit;			/* bytes */
@@ -113,7 +133,7 @@ take_entity(void *arg, HeapTuple tuple)
 
 	if (build->refused != NULL)
 		return;
-	build->refused = row_entity(tuple, build->desc, build->base->columns, &build->kinds, &entity);
+	build->refused = row_entity(tuple, build->desc, build->columns, &build->kinds, &entity);
 	if (build->refused != NULL)
 		return;
 	if (build->nrows == build->size)
@@ -134,101 +154,155 @@ take_entity(void *arg, HeapTuple tuple)
 static void
 take_pages(EntityBuild *build, Relation table)
 {
-	EntityBase *base = build->base;
-	BlockNumber nblocks = base->ledger.nblocks;
+	BlockNumber nblocks = build->ledger.nblocks;
 	BufferAccessStrategy strategy = nblocks > NBuffers / 4 ? GetAccessStrategy(BAS_BULKREAD) : NULL;
 	Buffer		vmbuffer = InvalidBuffer;
 
 	for (BlockNumber block = 0; block < nblocks && build->refused == NULL; block++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		base->page_rows[block] = build->nrows;
-		(void) ledger_take(&base->ledger, table, block, &vmbuffer, strategy, take_entity, build);
+		build->page_rows[block] = build->nrows;
+		(void) ledger_take(&build->ledger, table, block, &vmbuffer, strategy, take_entity, build);
 	}
-	base->page_rows[nblocks] = build->nrows;
+	build->page_rows[nblocks] = build->nrows;
 	if (BufferIsValid(vmbuffer))
 		ReleaseBuffer(vmbuffer);
 	if (strategy != NULL)
 		FreeAccessStrategy(strategy);
-	if (build->refused == NULL && nblocks - base->ledger.ntaken > ledger_max_dirty(nblocks))
+	if (build->refused == NULL && nblocks - build->ledger.ntaken > ledger_max_dirty(nblocks))
 		build->refused = "too many pages of the entities are not all-visible";
 }
 
-/* One after the other, so that the base has no pointers. */
-static void
-keep_kinds(EntityBase *base, const Kinds *kinds)
+/* Keeps names one after the other; tells only how many bytes that takes where there is no place for them. */
+static Size
+keep_kinds(const Kinds *kinds, uint32 *offsets, char *names)
 {
 	Size		size = 0;
 
-	base->nkinds = kinds->nkinds;
-	base->kind_offsets = palloc(Max(base->nkinds, 1) * sizeof(uint32));
 	for (int i = 0; i < kinds->nkinds; i++)
 	{
-		base->kind_offsets[i] = size;
-		size += INTALIGN(VARSIZE_ANY(DatumGetPointer(kinds->names[i])));
+		struct varlena *name = (struct varlena *) DatumGetPointer(kinds->names[i]);
+
+		if (names != NULL)
+		{
+			offsets[i] = size;
+			memcpy(names + size, name, VARSIZE_ANY(name));
+		}
+		size += INTALIGN(VARSIZE_ANY(name));
 	}
-	base->kind_names = palloc_extended(Max(size, 1), MCXT_ALLOC_HUGE);
-	for (int i = 0; i < kinds->nkinds; i++)
-		memcpy(base->kind_names + base->kind_offsets[i], DatumGetPointer(kinds->names[i]),
-			   VARSIZE_ANY(DatumGetPointer(kinds->names[i])));
+	return size;
 }
 
 static void
-number_entities(EntityBuild *build)
+number_entities(EntityBuild *build, EntityImage *image)
 {
-	EntityBase *base = build->base;
+	char	   *start = (char *) image;
+	EntityState *states = (EntityState *) (start + image->states);
+	ItemPointerData *places = (ItemPointerData *) (start + image->places);
+	uint32	   *rows = (uint32 *) (start + image->rows);
 
-	base->first_id = build->min;
-	base->nids = build->nrows > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
-	base->nrows = build->nrows;
-	base->states = palloc_extended(Max(base->nids, 1) * sizeof(EntityState), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	base->places = palloc_extended(Max(base->nids, 1) * sizeof(ItemPointerData), MCXT_ALLOC_HUGE);
-	base->rows = palloc_extended(Max(base->nrows, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	for (uint32 i = 0; i < base->nrows; i++)
+	for (uint32 i = 0; i < image->nrows; i++)
 	{
-		uint32		number = (uint64) build->rows[i].id - (uint64) base->first_id;
+		uint32		number = (uint64) build->rows[i].id - (uint64) image->first_id;
 
 		if (i % (64 * 1024) == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (base->states[number] != 0)
+		if (states[number] != 0)
 			build->refused = "an id is not unique";
-		base->states[number] = build->rows[i].state;
-		base->places[number] = build->rows[i].place;
-		base->rows[i] = number;
+		states[number] = build->rows[i].state;
+		places[number] = build->rows[i].place;
+		rows[i] = number;
 	}
-	pfree(build->rows);
+}
+
+static EntityImage *
+make_image(EntityBuild *build, Relation table)
+{
+	EntityImage head = {.nkinds = build->kinds.nkinds, .nrows = build->nrows, .first_id = build->min};
+	Size		size = IMAGE_ALIGN(sizeof(EntityImage));
+	Size		page_rows = (build->ledger.nblocks + (Size) 1) * sizeof(uint32);
+	EntityImage *image;
+	char	   *start;
+
+	memcpy(head.columns, build->columns, sizeof(head.columns));
+	head.nids = build->nrows > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
+	head.ledger = image_place(&size, ledger_size(&build->ledger));
+	head.kind_offsets = image_place(&size, head.nkinds * sizeof(uint32));
+	head.kind_names = image_place(&size, keep_kinds(&build->kinds, NULL, NULL));
+	head.states = image_place(&size, head.nids * sizeof(EntityState));
+	head.places = image_place(&size, head.nids * sizeof(ItemPointerData));
+	head.page_rows = image_place(&size, page_rows);
+	head.rows = image_place(&size, head.nrows * sizeof(uint32));
+	if (size > build->limit)
+	{
+		build->refused = "the entities take more than assetreg.graph_cache";
+		return NULL;
+	}
+
+	image = (EntityImage *) base_image_make(size, table);
+	head.image = image->image;
+	*image = head;
+	start = (char *) image;
+	ledger_store(&build->ledger, start + head.ledger);
+	(void) keep_kinds(&build->kinds, (uint32 *) (start + head.kind_offsets), start + head.kind_names);
+	memcpy(start + head.page_rows, build->page_rows, page_rows);
+	number_entities(build, image);
+	return image;
 }
 
 /*
- * Builds a base of the table of entities; the same rules as for
+ * Makes an image of the table of entities; the same rules as for
  * edge_base_build().
  */
-EntityBase *
+BaseImage *
 entity_base_build(Relation table, Size limit, const char **refused)
 {
-	EntityBase *base = palloc0(sizeof(EntityBase));
-	EntityBuild build = {.base = base, .desc = RelationGetDescr(table), .limit = limit, .size = 1024,
-	.min = PG_INT64_MAX, .max = PG_INT64_MIN};
+	EntityBuild build = {.desc = RelationGetDescr(table), .limit = limit, .size = 1024, .min = PG_INT64_MAX, .max = PG_INT64_MIN};
+	EntityImage *image = NULL;
 
-	if (!entity_columns(table, base->columns))
+	if (!entity_columns(table, build.columns))
 	{
 		*refused = "the entities' columns are of other types";
 		return NULL;
 	}
-	ledger_begin(&base->ledger, table);
-	base->page_rows = palloc_extended((base->ledger.nblocks + (Size) 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	ledger_begin(&build.ledger, table);
+	build.page_rows = palloc_extended((build.ledger.nblocks + (Size) 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	build.rows = palloc(build.size * sizeof(ChangedEntity));
 	take_pages(&build, table);
 	if (build.refused == NULL && build.nrows > 0
 		&& (uint64) build.max - (uint64) build.min >= Min(limit / (sizeof(EntityState) + sizeof(ItemPointerData)), PG_UINT32_MAX / 2))
 		build.refused = "the ids lie too far apart";
 	if (build.refused == NULL)
-	{
-		number_entities(&build);
-		keep_kinds(base, &build.kinds);
-	}
+		image = make_image(&build, table);
+	pfree(build.rows);
 	*refused = build.refused;
-	return build.refused == NULL ? base : NULL;
+	return build.refused == NULL ? (BaseImage *) image : NULL;
+}
+
+/*
+ * A base of an image, in the current memory context; the image has to live as
+ * long.
+ */
+EntityBase *
+entity_base_open(const BaseImage *of)
+{
+	const EntityImage *image = (const EntityImage *) of;
+	const char *start = (const char *) image;
+	EntityBase *base = palloc0(sizeof(EntityBase));
+
+	ledger_load(&base->ledger, start + image->ledger);
+	memcpy(base->columns, image->columns, sizeof(base->columns));
+	base->nkinds = image->nkinds;
+	base->kind_offsets = (const uint32 *) (start + image->kind_offsets);
+	base->kind_names = start + image->kind_names;
+	base->first_id = image->first_id;
+	base->nids = image->nids;
+	base->states = (const EntityState *) (start + image->states);
+	base->places = (const ItemPointerData *) (start + image->places);
+	base->nrows = image->nrows;
+	base->page_rows = (const uint32 *) (start + image->page_rows);
+	base->rows = (const uint32 *) (start + image->rows);
+	return base;
 }
 
 static void

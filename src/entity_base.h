@@ -29,15 +29,15 @@ typedef struct EntityBase
 	PageLedger	ledger;
 	AttrNumber	columns[3];		/* id, kind, active */
 	int			nkinds;
-	uint32	   *kind_offsets;	/* where each kind's name is */
-	char	   *kind_names;
+	const uint32 *kind_offsets;	/* where each kind's name is */
+	const char *kind_names;
 	int64		first_id;
 	uint32		nids;			/* from the first to the last */
-	EntityState *states;		/* by id less the first */
-	ItemPointerData *places;	/* the same; of those that have a state */
+	const EntityState *states;	/* by id less the first */
+	const ItemPointerData *places;	/* the same; of those that have a state */
 	uint32		nrows;
-	uint32	   *page_rows;		/* where each page's rows begin; one more than there are pages */
-	uint32	   *rows;			/* ids less the first, in the table's order */
+	const uint32 *page_rows;	/* where each page's rows begin; one more than there are pages */
+	const uint32 *rows;			/* ids less the first, in the table's order */
 	SettledPages *settled;		/* or NULL; holds ChangedEntity, many */
 } EntityBase;
 
@@ -61,7 +61,8 @@ typedef struct EntityQuestion
 	IdFilter	filter;			/* of the changed ones */
 } EntityQuestion;
 
-extern EntityBase *entity_base_build(Relation table, Size limit, const char **refused);
+extern BaseImage *entity_base_build(Relation table, Size limit, const char **refused);
+extern EntityBase *entity_base_open(const BaseImage *of);
 extern EntityQuestion *entity_base_ask(EntityBase *base, Relation table, const char **refused);
 extern const ChangedEntity *entity_question_changed(const EntityQuestion *question, int64 id);
 

@@ -16,7 +16,6 @@
  */
 #include "postgres.h"
 
-#include "access/parallel.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "fmgr.h"
@@ -60,7 +59,9 @@ typedef struct CachedBase
 	Size		reread;			/* pages that another base would have, so far */
 
 	/* of the entities, once they have been asked about */
-	MemoryContext entities_context;
+	MemoryContext entities_context;	/* holds their image or its mapping, too */
+	const BaseImage *entities_image;
+	bool		entities_shared;
 	EntityBase *entities;		/* or NULL */
 	Size		entities_reread;
 } CachedBase;
@@ -74,7 +75,8 @@ typedef struct Question
 } Question;
 
 static CachedBase *cache = NULL;
-static uint64 outdated = 0;		/* the shared base that was given up as such */
+static uint64 outdated = 0;		/* the base that was given up as such */
+static uint64 outdated_entities = 0;
 static Size work = 0;			/* of walks by the index, in edges, since a base was built or refused */
 static Size entity_work = 0;	/* the same of entities, in rows */
 static int	limit_kb = AUTO_LIMIT;
@@ -141,7 +143,9 @@ graph_cache_add_work(Size edges)
 static Size
 memory_used(const CachedBase *cached)
 {
-	return MemoryContextMemAllocated(cached->context, true) + (cached->shared ? cached->image->size : 0);
+	return MemoryContextMemAllocated(cached->context, true)
+		+ (cached->shared ? cached->image->size : 0)
+		+ (cached->entities != NULL && cached->entities_shared ? cached->entities_image->size : 0);
 }
 
 static Size
@@ -185,95 +189,42 @@ pays(Size price)
 	return assetreg_graph_source == GRAPH_SOURCE_MEMORY || work >= price;
 }
 
-/* Makes a base of an image that lives in the context, which is the base's from now on. */
-static CachedBase *
-open_base(MemoryContext context, const BaseImage *image, bool shared)
-{
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	CachedBase *cached = palloc0(sizeof(CachedBase));
-
-	cached->context = context;
-	cached->image = image;
-	cached->shared = shared;
-	cached->base = edge_base_open(image);
-	MemoryContextSwitchTo(caller);
-	MemoryContextSetParent(context, TopMemoryContext);
-	return cached;
-}
-
-/* The base that another connection has built, if there is one; on an error the context goes with its parent. */
-static CachedBase *
-attach(Relation table)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	const BaseImage *image = base_image_attach("edges", table, (Size) limit_kb * 1024, outdated);
-
-	MemoryContextSwitchTo(caller);
-	if (image == NULL)
-	{
-		MemoryContextDelete(context);
-		return NULL;
-	}
-	ereport(DEBUG1, (errmsg_internal("dependency graph that another connection has built: %zu kB", image->size / 1024)));
-	return open_base(context, image, true);
-}
-
-/* Builds a base; on an error the context goes with its parent. */
-static CachedBase *
-build(Relation table, bool share, const char **why)
-{
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext own = AllocSetContextCreate(context, "assetreg graph image", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(own);
-	BaseImage  *image = edge_base_build(table, (Size) limit_kb * 1024, why);
-	BaseImage  *shared = NULL;
-
-	MemoryContextSwitchTo(context);
-	if (image != NULL && share)
-		shared = base_image_publish("edges", image);
-	MemoryContextSwitchTo(caller);
-	if (image == NULL)
-	{
-		MemoryContextDelete(context);
-		return NULL;
-	}
-	nbuilds++;
-	ereport(DEBUG1, (errmsg_internal("dependency graph taken into memory: %zu kB, %s", image->size / 1024,
-									 shared != NULL ? "shared" : "of this connection")));
-	if (shared != NULL)
-		MemoryContextDelete(own);
-	return open_base(context, shared != NULL ? shared : image, shared != NULL);
-}
-
-/* Makes this connection's base in the best way there is; NULL and the reason where there is none or it does not pay. */
+/*
+ * Makes this connection's base; NULL and the reason where there is none to be
+ * had or it does not pay.  On an error the context goes with its parent.
+ */
 static CachedBase *
 make_base(Relation table, const char **why)
 {
-	bool		share = assetreg_graph_cache_shared;
-	CachedBase *made = share ? attach(table) : NULL;
+	ImageRequest request = {
+		.name = "edges", .maker = edge_base_build, .table = table, .limit = (Size) limit_kb * 1024, .outdated = outdated,
+		.share = assetreg_graph_cache_shared, .make = pays((Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE),
+		.wait = assetreg_graph_source != GRAPH_SOURCE_MEMORY
+	};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	const BaseImage *image = base_image_obtain(&request);
+	CachedBase *cached = NULL;
 
-	if (made != NULL)
-		return made;
-	*why = "building it does not pay yet";
-	if (!pays((Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE))
-		return NULL;
-	if (share && (IsParallelWorker() || !base_image_lock()))
+	if (image != NULL)
 	{
-		*why = "another connection is building it";
-		if (assetreg_graph_source != GRAPH_SOURCE_MEMORY)
-			return NULL;
-		share = false;
+		cached = palloc0(sizeof(CachedBase));
+		cached->context = context;
+		cached->image = image;
+		cached->shared = request.shared;
+		cached->base = edge_base_open(image);
+		MemoryContextSetParent(context, TopMemoryContext);
+		nbuilds += request.made;
 	}
-	/* it may have been built while the lock was waited for by nobody */
-	if (share)
-		made = attach(table);
-	work = 0;
-	if (made == NULL)
-		made = build(table, share, why);
-	if (share)
-		base_image_unlock();
-	return made;
+	MemoryContextSwitchTo(caller);
+	if (request.tried || image != NULL)
+		work = 0;
+	if (image == NULL)
+	{
+		*why = request.refused != NULL ? request.refused : "building it does not pay yet";
+		MemoryContextDelete(context);
+	}
+	return cached;
 }
 
 static void
@@ -357,7 +308,7 @@ ask(CachedBase *cached, Relation table, EdgeDirection direction)
 static EdgeQuestion *
 ask_table(Relation table, EdgeDirection direction)
 {
-	const char *why;
+	const char *why = NULL;
 
 	if (!catalog_pages_readable(table) || !ledger_possible(table))
 		return refuse("the table's pages may not be read by this statement");
@@ -403,30 +354,45 @@ graph_cache_add_entity(void)
 	entity_work++;
 }
 
-/* Builds the part of the entities; if that fails, the context goes with its parent. */
+/* Makes the part of the entities; on an error the context goes with its parent. */
 static bool
-build_entities(CachedBase *cached, Relation table, const char **why)
+make_entities(CachedBase *cached, Relation table, const char **why)
 {
+	ImageRequest request = {
+		.name = "entities", .maker = entity_base_build, .table = table, .limit = memory_left(cached), .outdated = outdated_entities,
+		.share = assetreg_graph_cache_shared, .wait = assetreg_graph_source != GRAPH_SOURCE_MEMORY,
+		.make = assetreg_graph_source == GRAPH_SOURCE_MEMORY
+			|| entity_work >= (Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE
+	};
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph entities", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
+	const BaseImage *image = base_image_obtain(&request);
 
-	entity_work = 0;
-	cached->entities = entity_base_build(table, memory_left(cached), why);
-	MemoryContextSwitchTo(caller);
-	if (cached->entities == NULL)
+	if (request.tried || image != NULL)
+		entity_work = 0;
+	if (image != NULL)
 	{
-		MemoryContextDelete(context);
-		return false;
+		cached->entities = entity_base_open(image);
+		cached->entities_image = image;
+		cached->entities_shared = request.shared;
+		cached->entities_context = context;
+		cached->entities_reread = 0;
+		MemoryContextSetParent(context, cached->context);
 	}
-	MemoryContextSetParent(context, cached->context);
-	cached->entities_context = context;
-	cached->entities_reread = 0;
-	return true;
+	MemoryContextSwitchTo(caller);
+	if (image != NULL)
+		return true;
+	*why = request.refused != NULL ? request.refused : "building the entities does not pay yet";
+	MemoryContextDelete(context);
+	return false;
 }
 
+/* Outdated: another one would be better, also for who asks next. */
 static void
-give_up_entities(CachedBase *cached)
+give_up_entities(CachedBase *cached, bool out_of_date)
 {
+	if (out_of_date)
+		outdated_entities = cached->entities_image->generation;
 	cached->entities = NULL;
 	MemoryContextDelete(cached->entities_context);
 }
@@ -440,24 +406,23 @@ ask_entities(CachedBase *cached, Relation table, const char **why)
 	if (!catalog_pages_readable(table) || !ledger_possible(table))
 		return NULL;
 	/* nobody else reads what is given up here */
-	if (cached->entities != NULL && cached->nquestions == 1
-		&& (cached->entities_reread > cached->entities->ledger.nblocks
-			|| (!RelFileLocatorEquals(cached->entities->ledger.file, table->rd_locator) && !BROKEN(FILE))))
-		give_up_entities(cached);
-	if (cached->entities == NULL)
+	if (cached->entities != NULL && cached->nquestions == 1)
 	{
-		*why = "building the entities does not pay yet";
-		if (assetreg_graph_source != GRAPH_SOURCE_MEMORY
-			&& entity_work < (Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE)
-			return NULL;
-		if (!build_entities(cached, table, why))
-			return NULL;
+		bool		reread = cached->entities_reread > cached->entities->ledger.nblocks;
+
+		if (reread)
+			entity_work = EARNED;
+		if (reread || cached->entities_image->superseded
+			|| (!RelFileLocatorEquals(cached->entities->ledger.file, table->rd_locator) && !BROKEN(FILE)))
+			give_up_entities(cached, reread);
 	}
+	if (cached->entities == NULL && !make_entities(cached, table, why))
+		return NULL;
 	question = entity_base_ask(cached->entities, table, why);
 	if (question != NULL)
 		cached->entities_reread += question->dirty.nfoldable;
 	else if (cached->nquestions == 1)
-		give_up_entities(cached);
+		give_up_entities(cached, true);
 	return question;
 }
 
