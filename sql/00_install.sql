@@ -229,7 +229,7 @@ ALTER TABLE assetreg.assets DISABLE TRIGGER assets_delete_guard;
 ALTER TABLE assetreg.assets ENABLE ALWAYS TRIGGER assets_update_guard;
 ALTER TABLE assetreg.entities ENABLE REPLICA TRIGGER entities_insert_check;
 DROP TRIGGER asset_dependencies_attribution ON assetreg.asset_dependencies;
-SELECT * FROM assetreg.check_registry();
+SELECT * FROM assetreg.check_registry() ORDER BY object COLLATE "C";
 SELECT assetreg.setup();
 SELECT * FROM assetreg.check_registry();
 

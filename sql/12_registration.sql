@@ -173,7 +173,11 @@ model	copied	/nas/copied.bin	10	babababababababababababababababababababababababa
 COPY assetreg.assets (type, name, version, file_path) FROM stdin;
 model	copied	4	/nas/x
 \.
-\echo :LAST_ERROR_SQLSTATE
+\set VERBOSITY sqlstate
+COPY assetreg.assets (type, name, version, file_path) FROM stdin;
+model	copied	4	/nas/x
+\.
+\set VERBOSITY default
 SELECT asset, path, size, sha256, integrity, checked FROM files WHERE asset LIKE 'model/copied@%' ORDER BY id;
 -- with the same answers whether a file is there or not, to whoever may not know
 SET ROLE regress_assetreg_blind;
