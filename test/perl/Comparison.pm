@@ -183,7 +183,7 @@ sub finish_readers
 		my ($yes, $no) = (scalar(() = $out =~ /^t$/mg), scalar(() = $out =~ /^f$/mg));
 		my @cancelled = $error =~ /due to conflict with recovery/g;
 		# what follows an error, a session that was thrown out, and the end of the time
-		my @others = grep { /ERROR|FATAL/ && !/conflict with recovery|current transaction is aborted|server closed|terminating connection due to administrator|invalid snapshot identifier/ } split /\n/, $error;
+		my @others = grep { /ERROR|FATAL/ && !/conflict with recovery|current transaction is aborted|server closed|terminating connection due to administrator|invalid snapshot identifier|could not import the requested snapshot/ } split /\n/, $error;
 		cmp_ok($yes, '>', 9 * $no, "$reader->{name}: $yes comparisons, $no that memory did not answer, " . @cancelled . ' cancelled');
 		is($others[0], undef, "$reader->{name}: no error");
 		$used += $yes;

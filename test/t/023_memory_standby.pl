@@ -16,7 +16,7 @@ use Test::More;
 
 my $seconds = $ENV{STANDBY_SECONDS} // 10;
 my $primary = new_server('primary', allows_streaming => 1);
-$primary->append_conf('postgresql.conf', "deadlock_timeout = 100ms\nsession_preload_libraries = 'assetreg'\nhot_standby_feedback = on\nmax_standby_streaming_delay = -1");
+$primary->append_conf('postgresql.conf', "max_connections = 50\ndeadlock_timeout = 100ms\nsession_preload_libraries = 'assetreg'\nhot_standby_feedback = on\nmax_standby_streaming_delay = -1");
 $primary->append_conf('postgresql.conf', "assetreg.break = $ENV{ASSETREG_BREAK}") if $ENV{ASSETREG_BREAK};
 $primary->start;
 fill($primary, 'postgres');
@@ -79,6 +79,25 @@ sub write_to
 	return;
 }
 
+# One session keeps its memory through all of this.
+my $ask = 'SELECT bool_and(compare(i * 20)), (SELECT builds || $$ $$ || pg_backend_pid() FROM assetreg.graph_cache_status) FROM generate_series(0, 20) i';
+my $one = $standby->background_psql('postgres', on_error_stop => 0);
+my $edges = 'assetreg.asset_dependencies';
+my @wrong;
+for my $step ('SELECT 1', "DELETE FROM $edges WHERE dependency_id % 7 = 3", "DELETE FROM $edges WHERE dependency_id % 7 = 4; VACUUM $edges",
+	"UPDATE $edges SET relation = 'other' WHERE dependency_id % 9 = 1; VACUUM $edges; DELETE FROM $edges WHERE dependency_id % 9 = 2", "VACUUM (FREEZE) $edges",
+	'SELECT refill()', "VACUUM $edges", "DELETE FROM $edges WHERE ctid > '(12,0)'; VACUUM $edges", 'SELECT refill()', "VACUUM $edges",
+	'UPDATE assetreg.entities SET active = NOT active WHERE id > 200 AND id % 3 = 0 AND kind NOT IN (SELECT name FROM assetreg.asset_types); VACUUM assetreg.entities',
+	"SELECT pg_truncate_visibility_map('$edges'); DELETE FROM $edges WHERE dependency_id % 9 = 5; VACUUM $edges", "CLUSTER $edges USING asset_dependencies_pkey", "VACUUM $edges")
+{
+	$primary->safe_psql('postgres', $step);
+	$primary->wait_for_catchup($standby);
+	my $out = $one->query($ask);
+	push @wrong, "$step: $out" if $out !~ /^t\|/;
+}
+is("@wrong", '', 'one session through all kinds of change');
+$one->quit;
+
 my @readers = readers($seconds);
 write_to($primary, $seconds - 1);
 my ($used) = finish_readers(@readers);
@@ -106,7 +125,6 @@ $_->append_conf('postgresql.conf', "max_standby_streaming_delay = -1\nhot_standb
 $_->reload for $standby, $second;
 my @sessions = map { $_->background_psql('postgres') } $standby, $standby, $second;
 my ($fresh, $old, $cascaded) = @sessions;
-my $ask = 'SELECT bool_and(compare(i * 20)), (SELECT builds || $$ $$ || pg_backend_pid() FROM assetreg.graph_cache_status) FROM generate_series(0, 20) i';
 $old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
 my $rows = 'SELECT count(*), md5(string_agg((d.dependency_id, d.dependent_id)::text, $$ $$ ORDER BY 1)) FROM assetreg.asset_dependencies d';
 my $seen = $old->query_safe($rows);
