@@ -54,6 +54,8 @@ CREATE TABLE bench.results (
 \set rows 'SELECT concat_ws('' '', count(*), sum(length(kind)), sum(length(key)), sum(length(label))) '
 \set rows_depth 'SELECT concat_ws('' '', count(*), sum(length(kind)), sum(length(key)), sum(length(label)), sum(depth)) '
 
+\set ids_depth 'SELECT concat_ws('' '', count(*), sum(id), sum(depth)) '
+
 -- The smallest depth level by level: what a studio would write in PL/pgSQL.
 CREATE FUNCTION bench.levels(start bigint) RETURNS TABLE (id bigint, depth int) LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -87,6 +89,9 @@ INSERT INTO bench.methods (question, position, method, rival, query) VALUES
 ('impact, depths', 2, 'SQL', true, :'deep' || :'impact_depth' || :'kinds_depth' || :'nearest' || :'by_kind'),
 ('impact, depths', 3, 'PL/pgSQL', true, :'levels' || :'impact_depth' || :'kinds_depth' || :'nearest' || :'by_kind'),
 ('impact, depths', 4, 'PL/pgSQL, merge', true, :'levels' || :'impact_depth' || :'kinds_depth' || :'nearest_merged' || :'by_kind'),
+('dependents', 1, 'assetreg', false, :'ids_depth' || 'FROM assetreg.dependents(ARRAY[$1]) AS d (id, depth)'),
+('dependents', 2, 'SQL', true, :'deep' || :'ids_depth' || 'FROM nearest'),
+('dependents', 3, 'PL/pgSQL', true, :'levels' || :'ids_depth' || 'FROM nearest'),
 ('rows', 1, 'assetreg', false, :'rows' || 'FROM assetreg.where_used($1)'),
 ('rows', 2, 'SQL', true, :'walk' || :'rows' || :'joined'),
 ('rows', 3, 'SQL, array', true, :'walk' || :'rows' || :'looked_up'),

@@ -27,7 +27,8 @@ SELECT m.question, s.position, s.name AS start, s.closure,
        string_agg(m.method || ' ' || coalesce(pg_temp.show(d.ms), d.why), '; ' ORDER BY m.position)
            FILTER (WHERE m.method <> 'assetreg') AS all_others,
        CASE
-           WHEN m.question NOT IN ('count', 'impact', 'rows, depth') THEN NULL
+           WHEN m.question NOT IN ('count', 'impact', 'rows, depth', 'dependents') THEN NULL
+           WHEN m.question = 'dependents' THEN CASE WHEN s.name = 'cold' THEN 5 ELSE 20 END
            WHEN m.question = 'rows, depth' THEN CASE WHEN s.name = 'cold' THEN 5 ELSE 10 END
            WHEN s.name = 'cold' THEN 5
            WHEN :'graph' = 'hub' OR s.name = 'hot' THEN 300

@@ -245,7 +245,7 @@ keep_lists(const EdgeQuestion *question)
 	if (ngone + nadded > MAX_SETTLED_EDGES)
 		return;
 	if (ngone + nadded > 0)
-		net->edges = MemoryContextAlloc(GetMemoryChunkContext(net), (ngone + nadded) * sizeof(WalkEdge));
+		net->edges = MemoryContextAlloc(GetMemoryChunkContext(question->base->net), (ngone + nadded) * sizeof(WalkEdge));
 	if (ngone > 0)
 		memcpy(net->edges, question->gone.edges, ngone * sizeof(WalkEdge));
 	if (nadded > 0)
