@@ -85,8 +85,8 @@ SELECT assetreg.workflow_references((SELECT jsonb_build_object('nodes', '[{"id":
 -- As deep as the ids go.
 SELECT assetreg.workflow_references((SELECT jsonb_build_object('nodes', '[{"id": 1, "type": "g1"}]'::jsonb, 'definitions', jsonb_build_object('subgraphs', jsonb_agg(
 	jsonb_build_object('id', 'g' || i, 'nodes', jsonb_build_array(jsonb_build_object('id', i, 'type', 'g' || i + 1)))))) FROM generate_series(1, 1000) i));
--- 20 MB of prompt.
-SELECT * FROM assetreg.workflow_references(jsonb_build_object('1', jsonb_build_object('class_type', 'CLIPTextEncode', 'inputs', jsonb_build_object('text', repeat('<lora:a:1> embedding:b, ', 800000)))));
+-- 50 MB of prompt.
+SELECT * FROM assetreg.workflow_references(jsonb_build_object('1', jsonb_build_object('class_type', 'CLIPTextEncode', 'inputs', jsonb_build_object('text', repeat('<lora:a:1> embedding:b, ', 2200000)))));
 
 -- Random documents: both formats of one picture say the same, and the files are those that jsonpath finds.
 CREATE TEMP TABLE pictures AS
@@ -154,6 +154,31 @@ SELECT * FROM edges WHERE key = 'w' ORDER BY asset;
 SELECT * FROM waiting WHERE key = 'w';
 SELECT d.dependency_id, d.source FROM assetreg.asset_dependencies d WHERE d.dependent_id = assetreg.entity_id('workflow', 'w') ORDER BY 1, 2;
 SELECT label FROM assetreg.entities WHERE key = 'w';
+-- One name that is missing as a LoRA and as a model waits for both, and each becomes an edge for itself.
+SELECT type, reference, resolution FROM assetreg.ingest_workflow('workflow', 'twice', '{"nodes": [{"id": 1, "type": "LoraLoader", "widgets_values": ["twin.safetensors"]},
+	{"id": 2, "type": "CheckpointLoaderSimple", "widgets_values": ["twin.safetensors"]}]}');
+SELECT type, reference, relation FROM waiting WHERE key = 'twice' ORDER BY type;
+SELECT reference, type, dependents FROM assetreg.wanted_assets WHERE reference = 'twin.safetensors' ORDER BY type;
+INSERT INTO assetreg.assets (id, type, name, version, file_path, file_size, sha256) VALUES (31, 'lora', 'twin', '1', '/m/loras/twin.safetensors', 1, repeat('a', 64));
+SELECT type, reference, candidates FROM waiting WHERE key = 'twice' ORDER BY type;
+INSERT INTO assetreg.assets (id, type, name, version, file_path, file_size, sha256) VALUES (32, 'model', 'twin', '1', '/m/checkpoints/twin.safetensors', 1, repeat('b', 64));
+SELECT asset FROM edges WHERE key = 'twice' ORDER BY asset;
+SELECT type, reference, candidates FROM waiting WHERE key = 'twice' ORDER BY type;
+-- Ingested again with one of the two, the other waits no longer.
+SELECT count(*) FROM assetreg.ingest_workflow('workflow', 'once', '{"nodes": [{"id": 1, "type": "LoraLoader", "widgets_values": ["alone.safetensors"]}, {"id": 2, "type": "CheckpointLoaderSimple", "widgets_values": ["alone.safetensors"]}]}');
+SELECT count(*) FROM assetreg.ingest_workflow('workflow', 'once', '{"nodes": [{"id": 2, "type": "CheckpointLoaderSimple", "widgets_values": ["alone.safetensors"]}]}');
+SELECT type, reference FROM waiting WHERE key = 'once';
+SELECT * FROM assetreg.check_registry();
+-- A table of before has a key without the type: setup() adds it, and keeps its rows.
+SET client_min_messages = warning;
+ALTER TABLE assetreg.unresolved_references DROP CONSTRAINT unresolved_references_pkey, DROP COLUMN type_key,
+	ADD CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation);
+SELECT assetreg.setup();
+SELECT assetreg.setup();
+RESET client_min_messages;
+SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'unresolved_references_pkey';
+SELECT type, reference FROM waiting WHERE key = 'once';
+SELECT * FROM assetreg.check_registry();
 -- Rubbish changes nothing.
 SELECT * FROM assetreg.ingest_workflow('workflow', 'w', '[]');
 SELECT * FROM assetreg.ingest_workflow('workflow', 'w', NULL);

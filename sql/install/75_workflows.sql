@@ -48,7 +48,7 @@ COMMENT ON FUNCTION assetreg._reference_names(text, text, text, text[]) IS 'the 
 
 -- Files whose path ends as the reference says, those with the fewest directories above; where there is none, those of the name.
 -- What the reference does not end with need not be there either: prompts leave .safetensors out.
-CREATE FUNCTION assetreg._assets_of_file(type text, reference text) RETURNS bigint[]
+CREATE FUNCTION assetreg._assets_of_file(type text, reference text, is_sure boolean) RETURNS bigint[]
 	LANGUAGE plpgsql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
@@ -66,13 +66,14 @@ BEGIN
 			   CROSS JOIN LATERAL (SELECT w.whole, regexp_replace(w.whole, E'\\.(safetensors|ckpt|pt|pth|bin|gguf|onnx|sft)$', '', 'i') AS stem) p
 		  WHERE regexp_replace(coalesce(a.file_path, a.name), E'^.*[/\\\\]|\\.(safetensors|ckpt|pt|pth|bin|gguf|onnx|sft)$', '', 'gi')
 				= assetreg._file_stem($2) COLLATE "default"
-			AND a.type <> 'custom_node' AND a.status <> 'removed') f
+			AND a.type <> 'custom_node' AND a.status <> 'removed' AND (NOT $3 OR (a.type = 'lora') = ($1 = 'lora'))) f
 	WHERE f.nr = 1 AND f.by_name;
 	-- a checkpoint and a LoRA may have one name
 	RETURN coalesce((SELECT array_agg(a.id) FROM assetreg.assets a WHERE a.id = ANY (found_ids) AND a.type = $1), found_ids);
 END
 $$;
-COMMENT ON FUNCTION assetreg._assets_of_file(text, text) IS 'the assets whose file a workflow may mean';
+COMMENT ON FUNCTION assetreg._assets_of_file(text, text, boolean) IS
+	'the assets whose file a workflow may mean; where it is sure whether that is a LoRA, no others';
 
 -- Of each asset the newest version, one that is not deprecated where there is one.
 CREATE FUNCTION assetreg._newest_versions(asset_ids bigint[]) RETURNS bigint[]
@@ -106,11 +107,12 @@ BEGIN
 		RETURN assetreg._candidates($1);
 	END IF;
 	FOREACH known_as IN ARRAY $3 LOOP
+		CONTINUE WHEN known_as = 'sure';
 		IF known_as LIKE 'class:%' THEN
 			SELECT assetreg._newest_versions(array_agg(a.id)) INTO found_ids
 			FROM assetreg.assets a WHERE a.provides @> ARRAY[substr(known_as, 7) COLLATE "default"] AND a.provides <> '{}' AND a.type = 'custom_node';
 		ELSIF known_as LIKE 'file:%' THEN
-			found_ids := assetreg._newest_versions(assetreg._assets_of_file($2, $1));
+			found_ids := assetreg._newest_versions(assetreg._assets_of_file($2, $1, 'sure' = ANY ($3)));
 		ELSIF known_as LIKE '%/%' AND known_as !~ '@[^@/]*$' THEN
 			SELECT assetreg._newest_versions(array_agg(a.id)) INTO found_ids
 			FROM assetreg.assets a
@@ -150,7 +152,12 @@ BEGIN
 			FROM assetreg._workflow_needs($1) w
 			GROUP BY w.type, w.reference
 		), named AS MATERIALIZED (
-			SELECT n.type, n.reference, n.relation, n.classes, assetreg._reference_names(n.type, n.reference, n.hash, n.classes) AS names FROM needs n
+			SELECT n.type, n.reference, n.relation, n.classes,
+				   assetreg._reference_names(n.type, n.reference, n.hash, n.classes)
+				   -- what is named as a LoRA and as another model is two files
+				   || CASE WHEN n.type <> 'custom_node' AND count(*) FILTER (WHERE n.type <> 'custom_node') OVER (PARTITION BY n.reference) > 1
+						   THEN '{sure}'::text[] ELSE '{}' END AS names
+			FROM needs n
 		)
 		SELECT n.type, n.reference, n.relation, n.classes, n.names,
 			   array_remove(coalesce(assetreg._meant_assets(n.reference, n.type, n.names), '{}'), $2)

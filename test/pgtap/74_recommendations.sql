@@ -1,7 +1,7 @@
 -- Random registries: what is recommended, and in which order, against the formulas in plain SQL.
 \ir oracle.psql
 
-SELECT plan(202);
+SELECT plan(222);
 
 -- Assets of a few names in several versions, templates, scene types, workflows and scenes, anything needing anything.
 CREATE PROCEDURE make_registry(seed int) LANGUAGE plpgsql AS $$
@@ -110,6 +110,39 @@ CREATE FUNCTION recommended(given bigint[], type text, max_results int)
 	FROM assetreg.recommend_assets($1, $2, $3) r
 $$;
 
+-- What is referred to by entities that are no assets, and what of it is missing, as lists; counted beside the registry.
+CREATE FUNCTION sql_coverage() RETURNS SETOF text LANGUAGE sql STABLE AS $$
+	WITH thing (type, what, is_there) AS (
+		SELECT a.type, a.id::text, true
+		FROM assetreg.assets a, assetreg.asset_dependencies d, assetreg.entities e
+		WHERE d.dependency_id = a.id AND e.id = d.dependent_id AND NOT EXISTS (SELECT FROM assetreg.assets x WHERE x.id = e.id)
+		UNION
+		SELECT u.type, 'waits: ' || u.reference, false
+		FROM assetreg.unresolved_references u
+		WHERE NOT EXISTS (SELECT FROM assetreg.assets x WHERE x.id = u.dependent_id) AND (u.type IN ('model', 'lora', 'custom_node') OR u.type IS NULL)
+		UNION SELECT t.name, NULL, NULL FROM assetreg.asset_types t
+	)
+	SELECT concat_ws(' ', coalesce(t.type, 'unknown'), count(t.what), count(*) FILTER (WHERE t.is_there),
+					 round(CASE count(t.what) WHEN 0 THEN 100 ELSE 100.0 * count(*) FILTER (WHERE t.is_there) / count(t.what) END, 6)) FROM thing t GROUP BY t.type
+	UNION ALL
+	SELECT concat_ws(' ', 'wanted', coalesce(w.type, 'unknown'), w.reference, w.n, rank() OVER (ORDER BY w.n DESC, w.reference))
+	FROM (SELECT u.type, u.reference, count(*) AS n
+		  FROM (SELECT DISTINCT x.type, x.reference, x.dependent_id FROM assetreg.unresolved_references x
+				WHERE cardinality(x.candidates) = 0 AND (x.type IN ('model', 'lora', 'custom_node') OR x.type IS NULL)) u
+		  GROUP BY 1, 2) w
+$$;
+CREATE FUNCTION covered() RETURNS SETOF text LANGUAGE sql STABLE AS $$
+	SELECT concat_ws(' ', coalesce(c.type, 'unknown'), c.referenced, c.registered, round(c.percent::numeric, 6)) FROM assetreg.coverage() c
+	UNION ALL SELECT concat_ws(' ', 'wanted', coalesce(w.type, 'unknown'), w.reference, w.dependents, rank() OVER (ORDER BY w.dependents DESC, w.reference)) FROM assetreg.wanted_assets w
+$$;
+CREATE PROCEDURE lose(seed int) LANGUAGE sql AS $$
+	INSERT INTO assetreg.unresolved_references (dependent_id, reference, type, source, candidates)
+		SELECT e.id, 'file' || (random() * 8)::int, (ARRAY['lora', 'model', 'custom_node', 'scene', NULL])[1 + (random() * 4)::int], 's' || i % 2,
+			   CASE WHEN random() < 0.2 THEN '{1,2}' ELSE '{}' END::bigint[]
+		FROM assetreg.entities e, generate_series(1, 1 + seed % 3) i WHERE random() < 0.6
+		ON CONFLICT DO NOTHING
+$$;
+
 SELECT s.statement
 FROM generate_series(1, 100) seed,
 	 LATERAL (VALUES
@@ -125,7 +158,10 @@ FROM generate_series(1, 100) seed,
 		(7, format('SELECT is((SELECT string_agg(concat_ws('' '', a::text, r::text), chr(10) ORDER BY a::text, r.ordinality) FROM asked a, LATERAL recommended(a.given, a.type, a.max_results) WITH ORDINALITY r),
 			(SELECT string_agg(concat_ws('' '', a::text, r::text), chr(10) ORDER BY a::text, r.ordinality) FROM asked a, LATERAL sql_recommended(a.given, a.type, a.max_results) WITH ORDINALITY r), ''seed %s: recommended'')', seed)),
 		(8, format('SELECT is((SELECT string_agg(concat_ws('' '', o.asset_id, o.other_asset_id, o.successes, o.tries), '','' ORDER BY o.asset_id, o.other_asset_id) FROM assetreg.asset_outcomes o),
-			(SELECT string_agg(concat_ws('' '', a.id, b.id, o.successes, o.tries), '','' ORDER BY a.id, b.id) FROM assetreg.assets a JOIN assetreg.assets b ON a.id <= b.id, LATERAL sql_outcome(a.id, b.id) o WHERE o.tries > 0), ''seed %s: recorded'')', seed))) s (n, statement)
+			(SELECT string_agg(concat_ws('' '', a.id, b.id, o.successes, o.tries), '','' ORDER BY a.id, b.id) FROM assetreg.assets a JOIN assetreg.assets b ON a.id <= b.id, LATERAL sql_outcome(a.id, b.id) o WHERE o.tries > 0), ''seed %s: recorded'')', seed)),
+		(9, CASE WHEN seed % 5 = 0 THEN format('CALL lose(%s)', seed) ELSE 'SELECT' END),
+		(10, CASE WHEN seed % 5 = 0 THEN format('SELECT is((SELECT string_agg(c, chr(10) ORDER BY c) FROM covered() c), (SELECT string_agg(c, chr(10) ORDER BY c) FROM sql_coverage() c), ''seed %s: coverage'')', seed)
+			 ELSE 'SELECT' END)) s (n, statement)
 ORDER BY seed, s.n
 \gexec
 SELECT diag(format('%s rows for %s questions of the last registry', count(r), count(DISTINCT a))) FROM asked a LEFT JOIN LATERAL recommended(a.given, a.type, a.max_results) r ON true;
