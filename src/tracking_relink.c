@@ -256,8 +256,9 @@ unlink_row(Writing *writing, int64 dependent, Stated *stated, int nstated)
 	}
 	for (row = find(writing->references, REFERENCE_BY_DEPENDENT, Int64GetDatum(dependent), 0); row != NULL;
 		 row = row_next(writing->references, REFERENCE_BY_DEPENDENT))
-		if (has_text(writing->references, row, REFERENCE_SOURCE, writing->role->source))
-			row_delete(writing->references, &row->tts_tid);
+		if (has_text(writing->references, row, REFERENCE_SOURCE, writing->role->source)
+			&& !row_delete(writing->references, &row->tts_tid))
+			return false;		/* and has perhaps made an edge of it */
 	return true;
 }
 
@@ -296,7 +297,7 @@ relink_row(Writing *writing, int relinked)
 	while (!((writing->inserted[row] || unlink_row(writing, dependent, stated, nstated))
 			 && link_row(writing, dependent, stated, nstated)))
 	{
-		/* an edge that waited for its target has just been made */
+		/* an edge that waited for its target has just been made, or what waited is gone */
 		CHECK_FOR_INTERRUPTS();
 		writing->inserted[row] = false;
 		new_snapshot(writing);

@@ -116,18 +116,32 @@ CREATE FUNCTION assetreg._resolve_keys(kind text, keys text[]) RETURNS void
 	SET search_path = pg_catalog, pg_temp
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 	AS $$
+DECLARE
+	others boolean;
 BEGIN
-	WITH waiting AS MATERIALIZED (
-		SELECT r.ctid, r.dependent_id, e.id, r.source, r.relation, r.requires
-		FROM unnest($2) u (key)
-			 CROSS JOIN LATERAL (SELECT r.ctid, r.* FROM assetreg.unresolved_references r WHERE r.reference = $1 || '/' || u.key AND r.type = $1 OFFSET 0) r
-			 CROSS JOIN LATERAL (SELECT e.id FROM assetreg.entities e WHERE e.kind = $1 AND e.key = u.key OFFSET 0) e
-	), gone AS (
-		DELETE FROM assetreg.unresolved_references r WHERE r.ctid = ANY (ARRAY(SELECT w.ctid FROM waiting w))
-	)
-	INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id, source, relation, requires)
-		SELECT w.dependent_id, w.id, w.source, w.relation, w.requires FROM waiting w WHERE w.dependent_id <> w.id ORDER BY w.id, w.dependent_id
-		ON CONFLICT DO NOTHING;
+	LOOP
+		WITH waiting AS MATERIALIZED (
+			SELECT r.ctid
+			FROM unnest($2) u (key)
+				 CROSS JOIN LATERAL (SELECT r.ctid FROM assetreg.unresolved_references r
+									 WHERE r.reference = $1 || '/' || u.key AND r.type = $1 OFFSET 0) r
+				 CROSS JOIN LATERAL (SELECT FROM assetreg.entities e WHERE e.kind = $1 AND e.key = u.key OFFSET 0) e
+		), gone AS (
+			DELETE FROM assetreg.unresolved_references r WHERE r.ctid = ANY (ARRAY(SELECT w.ctid FROM waiting w))
+				RETURNING r.dependent_id, r.reference, r.source, r.relation, r.requires
+		), made AS (
+			INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id, source, relation, requires)
+				SELECT g.dependent_id, e.id, g.source, g.relation, g.requires
+				FROM gone g CROSS JOIN LATERAL (SELECT e.id FROM assetreg.entities e
+												WHERE e.kind = $1 AND e.key = substr(g.reference, length($1) + 2) OFFSET 0) e
+				WHERE g.dependent_id <> e.id
+				ORDER BY e.id, g.dependent_id
+				ON CONFLICT DO NOTHING
+		)
+		SELECT (SELECT count(*) FROM gone) < (SELECT count(*) FROM waiting) INTO others;
+		EXIT WHEN NOT others;
+		-- others took some away meanwhile: their rows state it no more, or they put it there anew
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION assetreg._resolve_keys(text, text[]) IS 'makes the edges that waited for entities';
@@ -183,6 +197,8 @@ CREATE FUNCTION assetreg._note_waiting(source text, ids bigint[], edge_rows int[
 	SET search_path = pg_catalog, pg_temp
 	SET enable_seqscan = off
 	AS $$
+DECLARE
+	come record;
 BEGIN
 	INSERT INTO assetreg.unresolved_references (dependent_id, reference, type, candidates, source, relation)
 		SELECT $2[u.r], m.reference, m.type, coalesce(m.candidates, '{}'), $1, u.relation
@@ -193,6 +209,13 @@ BEGIN
 			 JOIN unnest($3, $4, $5) u (r, t, relation) ON u.t = m.n
 		WHERE $2[u.r] > 0
 		ON CONFLICT DO NOTHING;
+	-- what has come since it was looked for
+	FOR come IN SELECT k.kind, array_agg(k.ref) AS refs
+				FROM unnest($7, $8, $6) k (kind, ref, id)
+					 CROSS JOIN LATERAL (SELECT FROM assetreg.entities e WHERE e.kind = k.kind AND e.key = k.ref OFFSET 0) e
+				WHERE k.id = 0 GROUP BY k.kind ORDER BY k.kind LOOP
+		PERFORM assetreg._resolve_keys(come.kind, come.refs);
+	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION assetreg._note_waiting(text, bigint[], int[], int[], text[], bigint[], text[], text[]) IS
@@ -273,6 +296,9 @@ BEGIN
 	target_ids := assetreg._locked(assetreg._targets($13, $14));
 	IF EXISTS (SELECT FROM unnest($3) o WHERE o IS NOT NULL) THEN
 		ids := assetreg._locked(ids);
+		-- first: whoever makes edges of these is waited for, so that they are seen
+		DELETE FROM assetreg.unresolved_references u
+			WHERE u.dependent_id = ANY (ARRAY(SELECT ids[r.row] FROM unnest($8) r (row))) AND u.source = $1;
 		edge_ids := ARRAY(SELECT target_ids[u.t] FROM unnest($11) WITH ORDINALITY u (t, n) ORDER BY u.n);
 		quiet := assetreg._quiet(true);
 		WITH gone AS (
@@ -290,8 +316,6 @@ BEGIN
 		IF assetreg._quiet(false) THEN
 			PERFORM assetreg._count_edges(needed, needing, -1);
 		END IF;
-		DELETE FROM assetreg.unresolved_references u
-			WHERE u.dependent_id = ANY (ARRAY(SELECT ids[r.row] FROM unnest($8) r (row))) AND u.source = $1;
 	END IF;
 	PERFORM assetreg._add_edges($1, ids, $10, $11, $12, target_ids, $13, $14, assetreg._actor());
 END
