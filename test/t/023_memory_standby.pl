@@ -1,7 +1,11 @@
-# The graph in memory is exact on a hot standby, too. While the primary changes everything, and vacuums all the time,
-# sessions of a standby, and of a standby of that, hold memory against the index and WITH RECURSIVE under one snapshot:
-# of a statement, held long, in old cursors, exported. Replay waits for them, or throws them out; it pauses and goes
-# on; with feedback and without; with and without hint bits in the log. At last the standby is promoted, and its
+# The graph in memory on a hot standby: refused, until a session's snapshot is one of after promotion.
+#
+# By reading, it would be exact there, and the torture below finds no difference but where the server contradicts itself: under
+# it, sequential scans of one REPEATABLE READ snapshot gave different rows on PostgreSQL 15.18 (doc/internals.md). It
+# runs in a library compiled with BREAK=1 and ASSETREG_BREAK=9, which lets memory answer: while the primary changes everything, and
+# vacuums all the time, sessions of a standby, and of a standby of that, hold memory against the index and WITH RECURSIVE under one
+# snapshot: of a statement, held long, in old cursors, exported. Replay waits for them, or throws them out; it pauses and
+# goes on; with feedback and without; with and without hint bits in the log. At last the standby is promoted, and its
 # sessions go on with the memory that they have.
 use strict;
 use warnings;
@@ -36,6 +40,29 @@ sub standby_of
 	return $standby;
 }
 my $standby = standby_of('standby', $primary);
+
+if (($ENV{ASSETREG_BREAK} // 0) != 9)
+{
+	my $session = $standby->background_psql('postgres');
+	my $ask = 'SELECT count(*), (SELECT refused FROM assetreg.graph_cache_status) FROM assetreg.where_used(1)';
+	my $refused = qr/^\d\d+\|the server is, or was for this snapshot, a standby$/;
+	agrees_with_sql($standby, 'postgres', 'a standby: walks agree with SQL');
+	$session->query_safe('SET assetreg.graph_source = memory');
+	like($session->query_safe($ask), $refused, 'memory is refused');
+	$session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
+	like($session->query_safe($ask), $refused, 'in a snapshot of before promotion');
+	$primary->stop;
+	$standby->promote;
+	like($session->query_safe($ask), $refused, 'after promotion as well');
+	$session->query_safe('COMMIT');
+	like($session->query_safe($ask), qr/^\d\d+\|$/, 'and the next one is answered by memory');
+	agrees_in_memory(sub { $session->query_safe($_[0]) }, 'which agrees with SQL');
+	$session->quit;
+	$standby->stop;
+	done_testing();
+	exit;
+}
+
 my $second = standby_of('second', $standby);
 
 my $compare = "SELECT compare((random() * 420)::bigint) FROM generate_series(1, 3);\n";
@@ -135,7 +162,7 @@ $primary->stop;
 $standby->promote;
 is($fresh->query_safe($ask), $before[0], 'promoted: a session goes on with the memory it has');
 write_to($standby, $seconds - 2);
-is($old->query_safe($rows), $seen, 'a snapshot of before sees what it saw') if !$ENV{ASSETREG_BREAK};
+is($old->query_safe($rows), $seen, 'a snapshot of before sees what it saw');
 like($old->query_safe($ask), qr{^t\|}, 'and memory answers for it');
 $old->query_safe('COMMIT');
 finish_readers(@readers);
