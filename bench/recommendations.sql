@@ -13,6 +13,7 @@ FROM (SELECT array_agg(a.id ORDER BY a.n DESC, a.id) AS used
 	  FROM (SELECT d.dependency_id AS id, count(*) AS n FROM assetreg.asset_dependencies d JOIN assetreg.assets x ON x.id = d.dependency_id GROUP BY 1) a) u,
 	 LATERAL (VALUES
 		('with a popular asset', format('assetreg.recommend_assets(%L)', u.used[3:3])),
+		('with the ten most popular', format('assetreg.recommend_assets(%L)', u.used[1:10])),
 		('with two', format('assetreg.recommend_assets(%L)', u.used[20:21])),
 		('with a rare asset', format('assetreg.recommend_assets(%L)', ARRAY[u.used[cardinality(u.used) / 2]])),
 		('with five, popular and rare', format('assetreg.recommend_assets(%L)', u.used[10:13] || u.used[cardinality(u.used) / 2])),
