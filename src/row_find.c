@@ -1,0 +1,152 @@
+/*
+ * row_find.c
+ *		Rows of the registry's tables, found by an index without SQL.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/itup.h"
+#include "access/relscan.h"
+#include "access/tableam.h"
+#include "utils/snapmgr.h"
+
+#include "compat.h"
+#include "row_writer_parts.h"
+
+/*
+ * An index of the table, open from now on.
+ */
+Relation
+row_index(RowWriter *writer, int i)
+{
+	Relation   *index = &writer->info->ri_IndexRelationDescs[i];
+
+	if (*index == NULL)
+		*index = index_open(writer->indexes[i], RowExclusiveLock);
+	return *index;
+}
+
+/*
+ * The next look-ups are under the snapshot that is active then; to be called
+ * before the one that was goes away.
+ */
+void
+row_look_again(RowWriter *writer)
+{
+	for (int i = 0; i < writer->table->nlookups; i++)
+	{
+		Lookup	   *lookup = &writer->lookups[i];
+
+		ExecClearTuple(lookup->row);
+		if (lookup->scan != NULL)
+			index_endscan(lookup->scan);
+		lookup->scan = NULL;
+		if (lookup->onward != NULL)
+			index_endscan(lookup->onward);
+		lookup->onward = NULL;
+	}
+}
+
+/*
+ * The first row with these keys, which must stay as long as rows are asked for;
+ * NULL where there is none.
+ */
+TupleTableSlot *
+row_find(RowWriter *writer, int number, Datum key1, Datum key2)
+{
+	Lookup	   *lookup = &writer->lookups[number];
+	int			nkeys = writer->table->lookups[number].ncolumns;
+
+	lookup->goes_onward = false;
+	if (lookup->scan == NULL)
+		lookup->scan = index_beginscan(writer->rel, row_index(writer, lookup->index), GetActiveSnapshot(), NULL, nkeys, 0);
+	lookup->keys[0].sk_argument = key1;
+	lookup->keys[1].sk_argument = key2;
+	index_rescan(lookup->scan, lookup->keys, nkeys, NULL, 0);
+	return row_next(writer, number);
+}
+
+/* --- reading in the order of the keys ------------------------------------------------------------ */
+
+/* What lies between two keys is read as long as that is cheaper than to descend to the second one. */
+#define MAX_STEPS 64
+
+static int
+compare_keys(const int64 *a, const int64 *b)
+{
+	for (int i = 0; i < 2; i++)
+		if (a[i] != b[i])
+			return a[i] < b[i] ? -1 : 1;
+	return 0;
+}
+
+static void
+step(Lookup *lookup, int nkeys)
+{
+	bool		isnull;
+
+	lookup->at_end = index_getnext_tid(lookup->onward, ForwardScanDirection) == NULL;
+	for (int i = 0; !lookup->at_end && i < nkeys; i++)
+		lookup->at[i] = DatumGetInt64(index_getattr(lookup->onward->xs_itup, i + 1, lookup->onward->xs_itupdesc, &isnull));
+}
+
+static void
+descend(RowWriter *writer, Lookup *lookup, int nkeys)
+{
+	if (lookup->onward == NULL)
+	{
+		lookup->onward = index_beginscan(writer->rel, row_index(writer, lookup->index), GetActiveSnapshot(), NULL, nkeys, 0);
+		lookup->onward->xs_want_itup = true;
+	}
+	for (int i = 0; i < nkeys; i++)
+		lookup->from[i].sk_argument = Int64GetDatum(lookup->sought[i]);
+	index_rescan(lookup->onward, lookup->from, nkeys, NULL, 0);
+	step(lookup, nkeys);
+}
+
+/*
+ * As row_find(), of a key of one or two bigints; best for many of them in
+ * ascending order.  Goes on in the index from where it is, so that for keys that
+ * lie close together each leaf page is read once; for a single one it reads more
+ * than row_find() does.
+ */
+TupleTableSlot *
+row_find_onward(RowWriter *writer, int number, Datum key1, Datum key2)
+{
+	Lookup	   *lookup = &writer->lookups[number];
+	int			nkeys = writer->table->lookups[number].ncolumns;
+	int64		key[] = {DatumGetInt64(key1), DatumGetInt64(key2)};
+	bool		onward = lookup->onward != NULL && compare_keys(key, lookup->sought) > 0 && (nkeys == 1 || key[0] == lookup->sought[0]);
+
+	lookup->goes_onward = true;
+	memcpy(lookup->sought, key, sizeof(key));
+	for (int i = 0; onward && i < MAX_STEPS && !lookup->at_end && compare_keys(lookup->at, key) < 0; i++)
+		step(lookup, nkeys);
+	if (!onward || (!lookup->at_end && compare_keys(lookup->at, key) < 0))
+		descend(writer, lookup, nkeys);
+	return row_next(writer, number);
+}
+
+TupleTableSlot *
+row_next(RowWriter *writer, int number)
+{
+	Lookup	   *lookup = &writer->lookups[number];
+	bool		found = false;
+
+	if (!lookup->goes_onward)
+		return index_getnext_slot(lookup->scan, ForwardScanDirection, lookup->row) ? lookup->row : NULL;
+	while (!found && !lookup->at_end && compare_keys(lookup->at, lookup->sought) == 0)
+	{
+		found = index_fetch_heap(lookup->onward, lookup->row);
+		step(lookup, writer->table->lookups[number].ncolumns);
+	}
+	return found ? lookup->row : NULL;
+}
+
+Datum
+row_value(RowWriter *writer, TupleTableSlot *row, int column, bool *isnull)
+{
+	bool		null;
+
+	return slot_getattr(row, writer->columns[column], isnull != NULL ? isnull : &null);
+}
