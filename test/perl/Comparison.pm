@@ -91,7 +91,7 @@ BEGIN
 			impact_by_sql(start) USING ERRCODE = 'XX000';
 	END IF;
 	-- rows are the dearer ones
-	IF start % 3 = 0 AND (rows_by('memory', start) IS DISTINCT FROM rows_by('index', start) OR rows_unlike_sql(start) IS NOT NULL) THEN
+	IF start % 5 = 0 AND (rows_by('memory', start) IS DISTINCT FROM rows_by('index', start) OR rows_unlike_sql(start) IS NOT NULL) THEN
 		RAISE EXCEPTION 'rows of walks from % differ: memory %, index %, SQL has not %', start, left(rows_by('memory', start)::text, 2000),
 			left(rows_by('index', start)::text, 2000), left(rows_unlike_sql(start), 2000) USING ERRCODE = 'XX000';
 	END IF;
