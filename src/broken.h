@@ -16,8 +16,7 @@ typedef enum BreakRule
 	BREAK_BEYOND,				/* pages beyond the copy's end are left out */
 	BREAK_NETTING,				/* dirty pages add rows and take none away */
 	BREAK_PAGE_LSN,				/* a page that was changed between two vacuums is not noticed */
-	BREAK_FILE,					/* a rewritten table is taken for the old one */
-	BREAK_STANDBY				/* memory answers on a standby */
+	BREAK_FILE					/* a rewritten table is taken for the old one */
 } BreakRule;
 
 #ifdef ASSETREG_BREAK

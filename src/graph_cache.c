@@ -16,7 +16,6 @@
 
 #include "access/table.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -264,9 +263,6 @@ ask_table(Relation table, EdgeDirection direction)
 
 	if (!catalog_pages_readable(table) || !RelationNeedsWAL(table))
 		return refuse("the table's pages may not be read by this statement");
-	/* the rules hold there as well, but plain SQL was seen to contradict itself (internals.md) */
-	if ((RecoveryInProgress() || GetActiveSnapshot()->takenDuringRecovery) && !BROKEN(STANDBY))
-		return refuse("the server is, or was for this snapshot, a standby");
 	if (cache != NULL && MemoryContextMemAllocated(cache->context, true) > (Size) limit_kb * 1024)
 		give_up(cache);
 	if (cache != NULL && !RelFileLocatorEquals(cache->base->ledger.file, table->rd_locator) && !BROKEN(FILE))

@@ -51,8 +51,7 @@
  *    file.  With wal_level = minimal neither its pages nor its map need have
  *    LSNs, so the number alone tells them apart (the test shows it); it comes
  *    back after four billion others at the earliest.
- * 8. (Not relied on: see ask_table() in graph_cache.c.)  A standby does all of
- *    this in the primary's order (heap_xlog_*, heapam.c).
+ * 8. A standby does all of this in the primary's order (heap_xlog_*, heapam.c).
  *    A bit is set after the conflict with older snapshots is resolved, and the
  *    wait is for the end of their transactions (GetConflictingVirtualXIDs,
  *    VirtualXactLock), imported and parallel ones as well.  Records without a
