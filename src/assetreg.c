@@ -111,7 +111,7 @@ _PG_init(void)
 	graph_cache_init();
 #ifdef ASSETREG_BREAK
 	DefineCustomIntVariable("assetreg.break", "Breaks a rule, for a test.", NULL,
-							&assetreg_break, 0, 0, BREAK_STANDBY, PGC_USERSET, 0, NULL, NULL, NULL);
+							&assetreg_break, 0, 0, BREAK_SETTLED_XIDS, PGC_USERSET, 0, NULL, NULL, NULL);
 #endif
 	MarkGUCPrefixReserved("assetreg");
 }

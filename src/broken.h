@@ -18,8 +18,7 @@ typedef enum BreakRule
 	BREAK_PAGE_LSN,				/* a page that was changed between two vacuums is not noticed */
 	BREAK_FILE,					/* a rewritten table is taken for the old one */
 	BREAK_SETTLED_LSN,			/* what a dirty page gave is given again when the page was changed */
-	BREAK_SETTLED_XIDS,			/* and to snapshots that see it otherwise */
-	BREAK_STANDBY				/* memory answers on a standby */
+	BREAK_SETTLED_XIDS			/* and to snapshots that see it otherwise */
 } BreakRule;
 
 #ifdef ASSETREG_BREAK

@@ -18,7 +18,6 @@
 
 #include "access/table.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -313,9 +312,6 @@ ask_table(Relation table, EdgeDirection direction)
 
 	if (!catalog_pages_readable(table) || !ledger_possible(table))
 		return refuse("the table's pages may not be read by this statement");
-	/* the rules hold there as well, but plain SQL was seen to contradict itself (internals.md) */
-	if ((RecoveryInProgress() || GetActiveSnapshot()->takenDuringRecovery) && !BROKEN(STANDBY))
-		return refuse("the server is, or was for this snapshot, a standby");
 	if (cache != NULL && (memory_used(cache) > (Size) limit_kb * 1024 || cache->image->superseded))
 		give_up(cache);
 	if (cache != NULL && !RelFileLocatorEquals(cache->base->ledger.file, table->rd_locator) && !BROKEN(FILE))

@@ -69,8 +69,7 @@
  *    As it takes no other file than one that its own subtransaction made, the
  *    ledger is of no file that this transaction made.  A parallel worker does
  *    not know which these are, but no COPY runs while it lives.
- * 9. (Not relied on: see ask_table() in graph_cache.c.)  A standby does all of
- *    this in the primary's order (heap_xlog_*, heapam.c).
+ * 9. A standby does all of this in the primary's order (heap_xlog_*, heapam.c).
  *    A bit is set after the conflict with older snapshots is resolved, and the
  *    wait is for the end of their transactions (GetConflictingVirtualXIDs,
  *    VirtualXactLock), imported and parallel ones as well.  Records without a

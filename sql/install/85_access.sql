@@ -185,6 +185,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_earlier_versions',             'X', 'X',    'X',    'X'),
 	('function', '_emit',                         '',  '',    '',    ''),
 	('function', '_entities_check_trigger',       '',  '',     '',     ''),
+	('function', '_estimate_rows',                '',  '',     '',     ''),
 	('function', '_escape_html',                  'X', 'X',    'X',    'X'),
 	('function', '_event_partition',              '',  '',     'X',    'X'),
 	('function', '_event_types',                  '',  '',    '',    ''),

@@ -1,12 +1,11 @@
-# The graph in memory on a hot standby: refused, until a session's snapshot is one of after promotion.
+# The graph in memory is exact on a hot standby, too. While the primary changes everything, and vacuums all the time,
+# sessions of a standby, and of a standby of that, hold memory against the index and WITH RECURSIVE under one snapshot:
+# of a statement, held long, in old cursors. Replay waits for them, or throws them out; it pauses and goes on; with
+# feedback and without; with and without hint bits in the log. At last the standby is promoted, and its sessions go on
+# with the memory that they have.
 #
-# By reading, it would be exact there, and the torture below finds no difference but where the server contradicts itself: under
-# it, sequential scans of one REPEATABLE READ snapshot gave different rows on PostgreSQL 15.18 (doc/internals.md). It
-# runs in a library compiled with BREAK=1 and ASSETREG_BREAK=9, which lets memory answer: while the primary changes everything, and
-# vacuums all the time, sessions of a standby, and of a standby of that, hold memory against the index and WITH RECURSIVE under one
-# snapshot: of a statement, held long, in old cursors, exported. Replay waits for them, or throws them out; it pauses and
-# goes on; with feedback and without; with and without hint bits in the log. At last the standby is promoted, and its
-# sessions go on with the memory that they have.
+# Exported snapshots are left out: of one that has lost sight of subtransactions PostgreSQL 15.18 exports no running transactions in
+# recovery (ExportSnapshot), and who imports it marks rows as dead for all sessions (doc/internals.md).
 use strict;
 use warnings;
 use FindBin;
@@ -40,29 +39,6 @@ sub standby_of
 	return $standby;
 }
 my $standby = standby_of('standby', $primary);
-
-if (($ENV{ASSETREG_BREAK} // 0) != 9)
-{
-	my $session = $standby->background_psql('postgres');
-	my $ask = 'SELECT count(*), (SELECT refused FROM assetreg.graph_cache_status) FROM assetreg.where_used(1)';
-	my $refused = qr/^\d\d+\|the server is, or was for this snapshot, a standby$/;
-	agrees_with_sql($standby, 'postgres', 'a standby: walks agree with SQL');
-	$session->query_safe('SET assetreg.graph_source = memory');
-	like($session->query_safe($ask), $refused, 'memory is refused');
-	$session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
-	like($session->query_safe($ask), $refused, 'in a snapshot of before promotion');
-	$primary->stop;
-	$standby->promote;
-	like($session->query_safe($ask), $refused, 'after promotion as well');
-	$session->query_safe('COMMIT');
-	like($session->query_safe($ask), qr/^\d\d+\|$/, 'and the next one is answered by memory');
-	agrees_in_memory(sub { $session->query_safe($_[0]) }, 'which agrees with SQL');
-	$session->quit;
-	$standby->stop;
-	done_testing();
-	exit;
-}
-
 my $second = standby_of('second', $standby);
 
 my $compare = "SELECT compare((random() * 420)::bigint) FROM generate_series(1, 3);\n";
@@ -70,18 +46,11 @@ my $sleep = "SELECT FROM pg_sleep(0.03);\n";
 my $held = "BEGIN ISOLATION LEVEL REPEATABLE READ;\n" . "$compare$sleep" x 4 . "COMMIT;\n";
 my $cursor = "BEGIN;\nDECLARE c CURSOR FOR SELECT compare(i * 40) FROM generate_series(1, 10) i;\nFETCH 2 FROM c;\n$sleep$compare$sleep"
 	. "FETCH 2 FROM c;\n$sleep${compare}FETCH 6 FROM c;\nCOMMIT;\n";
-# as in 020_memory.pl: the lock keeps a snapshot exported until it is imported
-my $unlock = "SELECT FROM (SELECT pg_advisory_unlock_all()) u;\n";
-my $export = "${unlock}BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT pg_export_snapshot();\n$sleep$sleep${compare}SELECT pg_advisory_lock(7);\nCOMMIT;\n";
-my $import = "${unlock}SELECT pg_advisory_lock_shared(7);\nSELECT count(*) > 0 AS found, min(name) AS snapshot FROM pg_ls_dir('pg_snapshots') name \\gset\n\\if :found\n"
-	. "BEGIN ISOLATION LEVEL REPEATABLE READ;\nSET TRANSACTION SNAPSHOT :'snapshot';\n$unlock$compare$sleep${compare}COMMIT;\n\\endif\n";
-
 sub readers
 {
 	my ($time) = @_;
 	my @readers = start_readers($time, [ 'standby', $standby->connstr('postgres'), $compare ], [ 'a held snapshot', $standby->connstr('postgres'), $held ],
 		[ 'an old cursor', $standby->connstr('postgres'), $cursor ],
-		[ 'an exported snapshot', $standby->connstr('postgres'), $export ], [ 'an imported snapshot', $standby->connstr('postgres'), $import ],
 		[ 'a standby of the standby', $second->connstr('postgres'), "$compare$held" ]);
 	return @readers;
 }
@@ -143,7 +112,7 @@ write_to($primary, $seconds - 1);
 finish_readers(@pauses);
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 ($used, my $cancelled) = finish_readers(@readers);
-cmp_ok($used, '>', 10 * $seconds, "readers are thrown out: $used comparisons");
+cmp_ok($used, '>', 2 * $seconds, "readers are thrown out: $used comparisons");
 cmp_ok($cancelled, '>', 0, "$cancelled times");
 is(differences($_), undef, $_->name . ': no walk differs') for $standby, $second;
 
