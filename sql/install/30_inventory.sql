@@ -78,7 +78,7 @@ BEGIN
 		INSERT INTO assetreg.entities (id, kind, key, label, active)
 			SELECT n.id, n.type, n.name || '@' || n.version, n.name || ' ' || n.version, n.status = 'active' FROM new_rows n;
 	WHEN 'DELETE' THEN
-		DELETE FROM assetreg.entities e USING old_rows o WHERE e.id = o.id;
+		DELETE FROM assetreg.entities e WHERE e.id = ANY (ARRAY(SELECT o.id FROM old_rows o));
 	WHEN 'TRUNCATE' THEN
 		DELETE FROM assetreg.entities e WHERE e.kind IN (SELECT t.name FROM assetreg.asset_types t);
 	WHEN 'UPDATE' THEN
@@ -87,24 +87,28 @@ BEGIN
 			RAISE EXCEPTION 'the id of an asset cannot be changed' USING ERRCODE = 'invalid_parameter_value';
 		END IF;
 		-- who is about to depend on it holds a share of this lock
-		PERFORM FROM new_rows n JOIN assetreg.entities e ON e.id = n.id
-			WHERE (n.type, n.name || '@' || n.version) IS DISTINCT FROM (e.kind, e.key)
-			FOR UPDATE OF e;
-		SELECT min(e.id) INTO wrong
-		FROM new_rows n JOIN assetreg.entities e ON e.id = n.id
-		WHERE (n.type, n.name || '@' || n.version) IS DISTINCT FROM (e.kind, e.key) AND assetreg._has_dependents_now(e.id);
+		PERFORM FROM new_rows n CROSS JOIN LATERAL (
+			SELECT FROM assetreg.entities e
+			WHERE e.id = n.id AND (n.type, n.name || '@' || n.version) IS DISTINCT FROM (e.kind, e.key) FOR UPDATE) e;
+		SELECT min(n.id) INTO wrong
+		FROM new_rows n CROSS JOIN LATERAL (SELECT e.kind, e.key FROM assetreg.entities e WHERE e.id = n.id OFFSET 0) e
+		WHERE (n.type, n.name || '@' || n.version) IS DISTINCT FROM (e.kind, e.key) AND assetreg._has_dependents_now(n.id);
 		IF wrong IS NOT NULL THEN
 			RAISE EXCEPTION 'asset "%" cannot be renamed because other entities depend on it',
 					(SELECT e.kind || '/' || e.key FROM assetreg.entities e WHERE e.id = wrong)
 				USING ERRCODE = 'dependent_objects_still_exist',
 					  HINT = 'Register the new type, name or version as an asset of its own and move the dependents there.';
 		END IF;
+		-- once they are locked, the place of a row does not change until it is updated
+		PERFORM FROM new_rows n CROSS JOIN LATERAL (
+			SELECT FROM assetreg.entities e WHERE e.id = n.id AND e.active <> (n.status = 'active') FOR NO KEY UPDATE) e;
 		UPDATE assetreg.entities e
-		SET kind = n.type, key = n.name || '@' || n.version, active = n.status = 'active',
-			label = CASE WHEN e.label = regexp_replace(e.key, '@([^@]*)$', E' \\1') THEN n.name || ' ' || n.version ELSE e.label END
-		FROM new_rows n
-		WHERE e.id = n.id
-		  AND (n.type, n.name || '@' || n.version, n.status = 'active') IS DISTINCT FROM (e.kind, e.key, e.active);
+		SET kind = n.type, key = n.key, active = n.active,
+			label = CASE WHEN e.label = regexp_replace(e.key, '@([^@]*)$', E' \\1') THEN n.label ELSE e.label END
+		FROM (SELECT e.ctid AS row, n.type, n.name || '@' || n.version AS key, n.name || ' ' || n.version AS label, n.status = 'active' AS active
+			  FROM new_rows n CROSS JOIN LATERAL (SELECT e.ctid, e.kind, e.key, e.active FROM assetreg.entities e WHERE e.id = n.id OFFSET 0) e
+			  WHERE (n.type, n.name || '@' || n.version, n.status = 'active') IS DISTINCT FROM (e.kind, e.key, e.active) OFFSET 0) n
+		WHERE e.ctid = n.row;
 	END CASE;
 	RETURN NULL;
 END

@@ -12,7 +12,7 @@ DECLARE
 BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'entities');
 	IF TG_OP = 'DELETE' THEN
-		SELECT min(o.id) INTO wrong FROM old_rows o JOIN assetreg.assets a ON a.id = o.id;
+		SELECT min(o.id) INTO wrong FROM old_rows o WHERE (SELECT true FROM assetreg.assets a WHERE a.id = o.id);
 		IF wrong IS NOT NULL THEN
 			RAISE EXCEPTION 'entity "%" belongs to an asset and cannot be deleted by itself',
 					(SELECT o.kind || '/' || o.key FROM old_rows o WHERE o.id = wrong)
@@ -22,8 +22,8 @@ BEGIN
 	END IF;
 
 	SELECT min(n.id) INTO wrong
-	FROM new_rows n JOIN assetreg.asset_types t ON t.name = n.kind LEFT JOIN assetreg.assets a ON a.id = n.id
-	WHERE a.id IS NULL;
+	FROM new_rows n
+	WHERE (SELECT true FROM assetreg.asset_types t WHERE t.name = n.kind) AND (SELECT true FROM assetreg.assets a WHERE a.id = n.id) IS NULL;
 	IF wrong IS NOT NULL THEN
 		RAISE EXCEPTION 'entity "%" is of an asset type but belongs to no asset',
 				(SELECT n.kind || '/' || n.key FROM new_rows n WHERE n.id = wrong)
@@ -31,7 +31,7 @@ BEGIN
 	END IF;
 
 	SELECT min(n.id) INTO wrong
-	FROM new_rows n JOIN assetreg.assets a ON a.id = n.id
+	FROM new_rows n CROSS JOIN LATERAL (SELECT a.type, a.name, a.version, a.status FROM assetreg.assets a WHERE a.id = n.id OFFSET 0) a
 	WHERE (n.kind, n.key, n.active) IS DISTINCT FROM (a.type, a.name || '@' || a.version, a.status = 'active');
 	IF wrong IS NOT NULL THEN
 		RAISE EXCEPTION 'entity "%" belongs to an asset and must agree with it',

@@ -157,7 +157,7 @@ BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_notes');
 	INSERT INTO assetreg.asset_note_history (note_id, body, severity, all_versions, edited_by, edited_at)
 		SELECT o.id, o.body, o.severity, o.all_versions, n.edited_by, n.edited_at
-		FROM old_rows o JOIN assetreg.asset_notes n ON n.id = o.id
+		FROM old_rows o CROSS JOIN LATERAL (SELECT n.* FROM assetreg.asset_notes n WHERE n.id = o.id OFFSET 0) n
 		WHERE (o.body, o.severity, o.all_versions) IS DISTINCT FROM (n.body, n.severity, n.all_versions)
 		ORDER BY o.id;
 	RETURN NULL;

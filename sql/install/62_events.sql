@@ -230,7 +230,7 @@ BEGIN
 	WHEN 'INSERT' THEN
 		INSERT INTO assetreg.events (type, subject, entity_id, actor, data)
 			SELECT 'rating.changed', e.kind || '/' || e.key, n.asset_id, actor, jsonb_build_object('rater', n.rater, 'stars', n.stars)
-			FROM new_rows n JOIN assetreg.entities e ON e.id = n.asset_id;
+			FROM new_rows n CROSS JOIN LATERAL (SELECT e.kind, e.key FROM assetreg.entities e WHERE e.id = n.asset_id OFFSET 0) e;
 	WHEN 'UPDATE' THEN
 		INSERT INTO assetreg.events (type, subject, entity_id, actor, data)
 			SELECT 'rating.changed', e.kind || '/' || e.key, r.asset_id, actor,
@@ -240,13 +240,13 @@ BEGIN
 						UNION ALL
 						SELECT n.asset_id, n.rater, n.stars, NULL FROM new_rows n) b
 				  GROUP BY b.asset_id, b.rater) r
-				 JOIN assetreg.entities e ON e.id = r.asset_id
+				 CROSS JOIN LATERAL (SELECT e.kind, e.key FROM assetreg.entities e WHERE e.id = r.asset_id OFFSET 0) e
 			WHERE r.stars IS DISTINCT FROM r.previous_stars
 			ORDER BY r.asset_id, r.rater;
 	WHEN 'DELETE' THEN
 		INSERT INTO assetreg.events (type, subject, entity_id, actor, data)
 			SELECT 'rating.changed', e.kind || '/' || e.key, o.asset_id, actor, jsonb_build_object('rater', o.rater, 'previous_stars', o.stars)
-			FROM old_rows o JOIN assetreg.entities e ON e.id = o.asset_id;
+			FROM old_rows o CROSS JOIN LATERAL (SELECT e.kind, e.key FROM assetreg.entities e WHERE e.id = o.asset_id OFFSET 0) e;
 	WHEN 'TRUNCATE' THEN
 		INSERT INTO assetreg.events (type, subject, entity_id, actor, data)
 			SELECT 'rating.changed', e.kind || '/' || e.key, r.asset_id, actor, jsonb_build_object('rater', r.rater, 'previous_stars', r.stars)
