@@ -27,7 +27,7 @@ const RowTable edge_rows = {
 const RowTable reference_rows = {
 	.name = "unresolved_references",
 	.ncolumns = REFERENCE_COLUMNS,
-	.columns = {"dependent_id", "reference", "type", "candidates", "seen_at", "source", "relation", "requires", "names"},
+	.columns = {"dependent_id", "reference", "type", "candidates", "seen_at", "source", "relation", "requires", "names", "type_key"},
 	.nlookups = 2,
 	.lookups = {{1, {REFERENCE_DEPENDENT}}, {1, {REFERENCE_TYPE}}}
 };
