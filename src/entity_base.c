@@ -138,7 +138,7 @@ take_entity(void *arg, HeapTuple tuple)
 		return;
 	if (build->nrows == build->size)
 	{
-		if (build->size * sizeof(ChangedEntity) * 2 > build->limit || build->size > PG_UINT32_MAX / 4)
+		if (build->size * sizeof(ChangedEntity) > build->limit || build->size > PG_UINT32_MAX / 4)
 		{
 			build->refused = "the entities take more than assetreg.graph_cache";
 			return;
