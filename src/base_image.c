@@ -29,6 +29,7 @@
 #include <unistd.h>
 
 #include "access/parallel.h"
+#include "common/file_utils.h"
 #include "miscadmin.h"
 #include "storage/fd.h"
 #include "storage/lock.h"

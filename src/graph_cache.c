@@ -46,7 +46,7 @@ PG_FUNCTION_INFO_V1(assetreg_graph_cache_status);
 #define EARNED PG_INT32_MAX
 
 char	   *assetreg_graph_cache = NULL;
-bool		assetreg_graph_cache_shared = true;
+static bool assetreg_graph_cache_shared = true;
 
 typedef struct CachedBase
 {
