@@ -67,7 +67,7 @@ torture($seconds,
 	# the lock keeps a snapshot exported until it is imported
 	[ 'exporting', $connstr, [], "BEGIN ISOLATION LEVEL REPEATABLE READ;\nSELECT pg_export_snapshot();\n\\sleep 100 ms\n"
 		. "SELECT pg_advisory_lock(7);\n${compare}COMMIT;\nSELECT pg_advisory_unlock(7);\n" ],
-	[ 'importing', $connstr, [], "SELECT pg_advisory_lock_shared(7);\nSELECT count(*) AS found, min(name) AS snapshot FROM pg_ls_dir('pg_snapshots') name \\gset\n\\if :found\n"
+	[ 'importing', $connstr, [], "SELECT pg_advisory_lock_shared(7);\nSELECT count(*) AS found, min(name) AS snapshot FROM pg_ls_dir('pg_snapshots') name WHERE name !~ 'tmp' \\gset\n\\if :found\n"
 		. "BEGIN ISOLATION LEVEL REPEATABLE READ;\nSET TRANSACTION SNAPSHOT ':snapshot';\nSELECT pg_advisory_unlock_shared(7), nextval('imported');\n"
 		. "$compare\\sleep 100 ms\n${compare}COMMIT;\n\\else\nSELECT pg_advisory_unlock_shared(7);\n\\sleep 10 ms\n\\endif\n" ],
 	[ 'in parallel workers', $connstr, [], "BEGIN;\nSET LOCAL assetreg.graph_source = memory;\nSET LOCAL $parallel = on;\n"
@@ -79,8 +79,8 @@ torture($seconds,
 my ($compared, $refused, $imported, $parallel_walks) =
 	map { $node->safe_psql('postgres', "SELECT last_value FROM $_") } qw(compared refused imported parallel);
 cmp_ok($compared, '>', 20 * $seconds, "$compared comparisons of what memory answered, $refused of what it did not");
-cmp_ok($imported, '>', $seconds / 5, "$imported snapshots were imported");
-cmp_ok($parallel_walks, '>', $seconds / 5, "$parallel_walks walks in parallel workers");
+cmp_ok($imported, '>', $seconds / 20, "$imported snapshots were imported");
+cmp_ok($parallel_walks, '>', $seconds / 20, "$parallel_walks walks in parallel workers");
 
 # A table of more than one page of the visibility map: changes in the first, the last and the middle page, beyond
 # what memory has, and where a vacuum has set bits again. One session keeps its memory through all of it.
