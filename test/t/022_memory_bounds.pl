@@ -130,6 +130,7 @@ $locker->quit;
 my $memory = q{SELECT sum(total_bytes) FROM pg_backend_memory_contexts};
 my @sizes = split /\n/, $node->safe_psql('plain', <<"SQL");
 SET assetreg.graph_source = memory;
+SET assetreg.graph_cache_shared = off;
 CREATE PROCEDURE pg_temp.walk(times int) LANGUAGE plpgsql AS 'BEGIN FOR i IN 1 .. times LOOP PERFORM assetreg.dependent_count(6), count(*) FROM assetreg.dependents(ARRAY[7], 1); END LOOP; END';
 CREATE PROCEDURE pg_temp.build(times int) LANGUAGE plpgsql AS \$\$
 BEGIN
