@@ -44,7 +44,7 @@
 #define WRITE_AT_ONCE (4 * 1024 * 1024)
 
 /* Moved with every change of what images hold. */
-#define IMAGE_FORMAT UINT64CONST(0x0001617373657472)
+#define IMAGE_FORMAT UINT64CONST(0x0002617373657472)
 
 /* Third field of an advisory lock; those of users have 1 and 2. */
 #define LOCK_KIND 3
@@ -71,10 +71,11 @@ image_path(char *path, const char *name, const char *ending)
 
 /*
  * Memory for an image of a table, in the current memory context, with its head
- * filled in and all else 0.
+ * filled in and all else 0.  What connections need beside it counts for their
+ * limits.
  */
 BaseImage *
-base_image_make(Size size, Relation table)
+base_image_make(Size size, Size beside, Relation table)
 {
 	BaseImage  *image = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
@@ -82,6 +83,7 @@ base_image_make(Size size, Relation table)
 	image->server = server_run();
 	image->file = table->rd_locator;
 	image->size = size;
+	image->beside = beside;
 	image->made_at = GetCurrentTimestamp();
 	image->generation = (uint64) image->made_at ^ ((uint64) MyProcPid << 48);
 	return image;
@@ -186,7 +188,7 @@ is_wanted(const BaseImage *head, const ImageRequest *request)
 {
 	return head->format == IMAGE_FORMAT && head->server == server_run()
 		&& (RelFileLocatorEquals(head->file, request->table->rd_locator) || BROKEN(FILE))
-		&& head->generation != request->outdated && head->size <= request->limit;
+		&& head->generation != request->outdated && head->size + head->beside <= request->limit;
 }
 
 /* The image that is there, mapped until the current memory context is gone; NULL where there is none that is wanted. */

@@ -17,6 +17,7 @@ typedef struct BaseImage
 	uint64		server;			/* the run of the server that it is of */
 	RelFileLocator file;		/* the table's */
 	Size		size;			/* bytes, with this */
+	Size		beside;			/* that each connection may need besides */
 	uint64		generation;		/* tells it from others of the same table */
 	TimestampTz made_at;
 	volatile uint32 superseded; /* another has taken its place since */
@@ -55,7 +56,7 @@ typedef struct ImageRequest
 	const char *refused;
 } ImageRequest;
 
-extern BaseImage *base_image_make(Size size, Relation table);
+extern BaseImage *base_image_make(Size size, Size beside, Relation table);
 extern const BaseImage *base_image_obtain(ImageRequest *request);
 
 #endif							/* ASSETREG_BASE_IMAGE_H */

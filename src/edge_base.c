@@ -30,6 +30,8 @@
 /* So many entities may be new before walks through their edges slow down. */
 #define NUMBERS_TO_COME (64 * 1024)
 
+#define seen_bytes(nnumbers) (((Size) (nnumbers) / 64 + 1) * sizeof(uint64))
+
 /* Where the parts of an image lie, as distances from its beginning. */
 typedef struct EdgeImage
 {
@@ -129,29 +131,6 @@ take_edge(void *arg, HeapTuple tuple)
 		return;
 	}
 	build->edges[build->nedges++] = (Edge) {(uint64) dependency - build->origin, (uint64) dependent - build->origin};
-}
-
-/* Takes every page that is all-visible; a large table does not drive others out of the buffers. */
-static void
-take_pages(EdgeBuild *build, Relation table)
-{
-	BlockNumber nblocks = build->ledger.nblocks;
-	BufferAccessStrategy strategy = nblocks > NBuffers / 4 ? GetAccessStrategy(BAS_BULKREAD) : NULL;
-	Buffer		vmbuffer = InvalidBuffer;
-
-	for (BlockNumber block = 0; block < nblocks && build->refused == NULL; block++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		build->page_edges[block] = build->nedges;
-		(void) ledger_take(&build->ledger, table, block, &vmbuffer, strategy, take_edge, build);
-	}
-	build->page_edges[nblocks] = build->nedges;
-	if (BufferIsValid(vmbuffer))
-		ReleaseBuffer(vmbuffer);
-	if (strategy != NULL)
-		FreeAccessStrategy(strategy);
-	if (build->refused == NULL && nblocks - build->ledger.ntaken > ledger_max_dirty(nblocks))
-		build->refused = "too many pages of the table are not all-visible";
 }
 
 /* From now on numbers are counted from the smallest id. */
@@ -315,6 +294,7 @@ make_image(EdgeBuild *build, Relation table)
 {
 	EdgeImage	head = {.dependency = build->dependency, .dependent = build->dependent, .nedges = build->nedges};
 	Size		size = IMAGE_ALIGN(sizeof(EdgeImage));
+	Size		beside = ledger_copied_size(&build->ledger) + SETTLED_BYTES(build->ledger.nblocks);
 	Size		noffsets;
 	EdgeImage  *image;
 	char	   *start;
@@ -322,6 +302,7 @@ make_image(EdgeBuild *build, Relation table)
 	head.first_id = build->min;
 	head.nids = build->nedges > 0 ? (uint64) build->max - (uint64) build->min + 1 : 0;
 	noffsets = (Size) head.nids + 2;
+	beside += seen_bytes(head.nids + NUMBERS_TO_COME);
 	head.ledger = image_place(&size, ledger_size(&build->ledger));
 	head.page_bytes = image_place(&size, (build->ledger.nblocks + (Size) 1) * sizeof(uint64));
 	head.packed = image_place(&size, pack_pages(build, NULL, NULL));
@@ -330,13 +311,13 @@ make_image(EdgeBuild *build, Relation table)
 		head.offsets[direction] = image_place(&size, noffsets * sizeof(uint32));
 		head.neighbours[direction] = image_place(&size, build->nedges * sizeof(uint32));
 	}
-	if (size + build->nedges * sizeof(Edge) > build->limit)
+	if (size + Max(beside, build->nedges * sizeof(Edge)) > build->limit)
 	{
 		build->refused = "the graph is larger than assetreg.graph_cache";
 		return NULL;
 	}
 
-	image = (EdgeImage *) base_image_make(size, table);
+	image = (EdgeImage *) base_image_make(size, beside, table);
 	head.image = image->image;
 	*image = head;
 	start = (char *) image;
@@ -373,7 +354,8 @@ edge_base_build(Relation table, Size limit, const char **refused)
 
 	build.edges = palloc(build.size * sizeof(Edge));
 	build.page_edges = palloc_extended((build.ledger.nblocks + (Size) 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	take_pages(&build, table);
+	if (!ledger_take_all(&build.ledger, table, take_edge, &build, &build.nedges, build.page_edges, &build.refused) && build.refused == NULL)
+		build.refused = "too many pages of the table are not all-visible";
 	if (build.refused == NULL && build.nedges > 0
 		&& (uint64) build.max - (uint64) build.min >= limit / sizeof(uint32))
 		build.refused = "the ids lie too far apart";
@@ -411,6 +393,6 @@ edge_base_open(const BaseImage *of)
 		base->csr[direction] = (Csr) {
 			(const uint32 *) (start + image->offsets[direction]), (const uint32 *) (start + image->neighbours[direction])
 		};
-	base->seen.words = palloc_extended(((Size) base->nnumbers / 64 + 1) * sizeof(uint64), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	base->seen.words = palloc_extended(seen_bytes(base->nnumbers), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	return base;
 }

@@ -151,28 +151,6 @@ take_entity(void *arg, HeapTuple tuple)
 	build->rows[build->nrows++] = entity;
 }
 
-static void
-take_pages(EntityBuild *build, Relation table)
-{
-	BlockNumber nblocks = build->ledger.nblocks;
-	BufferAccessStrategy strategy = nblocks > NBuffers / 4 ? GetAccessStrategy(BAS_BULKREAD) : NULL;
-	Buffer		vmbuffer = InvalidBuffer;
-
-	for (BlockNumber block = 0; block < nblocks && build->refused == NULL; block++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		build->page_rows[block] = build->nrows;
-		(void) ledger_take(&build->ledger, table, block, &vmbuffer, strategy, take_entity, build);
-	}
-	build->page_rows[nblocks] = build->nrows;
-	if (BufferIsValid(vmbuffer))
-		ReleaseBuffer(vmbuffer);
-	if (strategy != NULL)
-		FreeAccessStrategy(strategy);
-	if (build->refused == NULL && nblocks - build->ledger.ntaken > ledger_max_dirty(nblocks))
-		build->refused = "too many pages of the entities are not all-visible";
-}
-
 /* Keeps names one after the other; tells only how many bytes that takes where there is no place for them. */
 static Size
 keep_kinds(const Kinds *kinds, uint32 *offsets, char *names)
@@ -220,6 +198,7 @@ make_image(EntityBuild *build, Relation table)
 {
 	EntityImage head = {.nkinds = build->kinds.nkinds, .nrows = build->nrows, .first_id = build->min};
 	Size		size = IMAGE_ALIGN(sizeof(EntityImage));
+	Size		beside = ledger_copied_size(&build->ledger) + SETTLED_BYTES(build->ledger.nblocks);
 	Size		page_rows = (build->ledger.nblocks + (Size) 1) * sizeof(uint32);
 	EntityImage *image;
 	char	   *start;
@@ -233,13 +212,13 @@ make_image(EntityBuild *build, Relation table)
 	head.places = image_place(&size, head.nids * sizeof(ItemPointerData));
 	head.page_rows = image_place(&size, page_rows);
 	head.rows = image_place(&size, head.nrows * sizeof(uint32));
-	if (size > build->limit)
+	if (size + beside > build->limit)
 	{
 		build->refused = "the entities take more than assetreg.graph_cache";
 		return NULL;
 	}
 
-	image = (EntityImage *) base_image_make(size, table);
+	image = (EntityImage *) base_image_make(size, beside, table);
 	head.image = image->image;
 	*image = head;
 	start = (char *) image;
@@ -268,7 +247,8 @@ entity_base_build(Relation table, Size limit, const char **refused)
 	ledger_begin(&build.ledger, table);
 	build.page_rows = palloc_extended((build.ledger.nblocks + (Size) 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	build.rows = palloc(build.size * sizeof(ChangedEntity));
-	take_pages(&build, table);
+	if (!ledger_take_all(&build.ledger, table, take_entity, &build, &build.nrows, build.page_rows, &build.refused) && build.refused == NULL)
+		build.refused = "too many pages of the entities are not all-visible";
 	if (build.refused == NULL && build.nrows > 0
 		&& (uint64) build.max - (uint64) build.min >= Min(limit / (sizeof(EntityState) + sizeof(ItemPointerData)), PG_UINT32_MAX / 2))
 		build.refused = "the ids lie too far apart";

@@ -148,12 +148,14 @@ memory_used(const CachedBase *cached)
 		+ (cached->entities != NULL && cached->entities_shared ? cached->entities_image->size : 0);
 }
 
+/* What the edges leave to the entities, whatever questions will keep of them. */
 static Size
 memory_left(const CachedBase *cached)
 {
 	Size		limit = (Size) limit_kb * 1024;
+	Size		edges = cached->image->size + cached->image->beside;
 
-	return memory_used(cached) < limit ? limit - memory_used(cached) : 0;
+	return edges < limit ? limit - edges : 0;
 }
 
 static void

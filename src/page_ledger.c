@@ -187,7 +187,16 @@ typedef struct StoredLedger
 Size
 ledger_size(const PageLedger *ledger)
 {
-	return STORED_HEAD + ledger->nblocks * sizeof(XLogRecPtr) + ledger->nmaps * (sizeof(XLogRecPtr) + MAP_BYTES);
+	return STORED_HEAD + ledger->nblocks * sizeof(XLogRecPtr) + ledger_copied_size(ledger);
+}
+
+/*
+ * How many bytes ledger_load() copies.
+ */
+Size
+ledger_copied_size(const PageLedger *ledger)
+{
+	return ledger->nmaps * (sizeof(XLogRecPtr) + MAP_BYTES);
 }
 
 /*
@@ -282,20 +291,18 @@ page_rows(Relation table, Buffer buffer, Snapshot snapshot, PageRowSink sink, vo
  * Gives the sink the rows of a page and takes it into the ledger, if it is
  * all-visible.
  */
-bool
-ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuffer,
-			BufferAccessStrategy strategy, PageRowSink sink, void *arg)
+static void
+take_page(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuffer,
+		  BufferAccessStrategy strategy, PageRowSink sink, void *arg)
 {
 	Buffer		buffer;
-	bool		visible = VM_ALL_VISIBLE(table, block, vmbuffer);
 
-	if (!visible)
-		return false;
+	if (!VM_ALL_VISIBLE(table, block, vmbuffer))
+		return;
 	buffer = ReadBufferExtended(table, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	/* whoever changes the page now waits, and who did before has cleared the bit */
-	visible = VM_ALL_VISIBLE(table, block, vmbuffer);
-	if (visible)
+	if (VM_ALL_VISIBLE(table, block, vmbuffer))
 	{
 		ledger->page_lsns[block] = BufferGetLSNAtomic(buffer);
 		page_rows(table, buffer, NULL, sink, arg, NULL);
@@ -303,7 +310,33 @@ ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuf
 		ledger->ntaken++;
 	}
 	UnlockReleaseBuffer(buffer);
-	return visible;
+}
+
+/*
+ * Takes every page that is all-visible; a large table does not drive others
+ * out of the buffers.  The sink counts rows in nrows, of which starts gets the
+ * first of each page and the end, and sets refused where it will have no more.
+ * False: refused, or too many pages are dirty.  Can be cancelled.
+ */
+bool
+ledger_take_all(PageLedger *ledger, Relation table, PageRowSink sink, void *arg,
+				const Size *nrows, uint32 *starts, const char *const *refused)
+{
+	BufferAccessStrategy strategy = ledger->nblocks > NBuffers / 4 ? GetAccessStrategy(BAS_BULKREAD) : NULL;
+	Buffer		vmbuffer = InvalidBuffer;
+
+	for (BlockNumber block = 0; block < ledger->nblocks && *refused == NULL; block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		starts[block] = *nrows;
+		take_page(ledger, table, block, &vmbuffer, strategy, sink, arg);
+	}
+	starts[ledger->nblocks] = *nrows;
+	if (BufferIsValid(vmbuffer))
+		ReleaseBuffer(vmbuffer);
+	if (strategy != NULL)
+		FreeAccessStrategy(strategy);
+	return *refused == NULL && ledger->nblocks - ledger->ntaken <= ledger_max_dirty(ledger->nblocks);
 }
 
 /*

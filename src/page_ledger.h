@@ -8,7 +8,6 @@
 #include "access/htup.h"
 #include "access/xlogdefs.h"
 #include "storage/block.h"
-#include "storage/bufmgr.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -55,10 +54,11 @@ typedef void (*PageRowSink) (void *arg, HeapTuple tuple);
 extern bool ledger_possible(Relation table);
 extern void ledger_begin(PageLedger *ledger, Relation table);
 extern Size ledger_size(const PageLedger *ledger);
+extern Size ledger_copied_size(const PageLedger *ledger);
 extern void ledger_store(const PageLedger *ledger, char *to);
 extern void ledger_load(PageLedger *ledger, const char *from);
-extern bool ledger_take(PageLedger *ledger, Relation table, BlockNumber block, Buffer *vmbuffer,
-						BufferAccessStrategy strategy, PageRowSink sink, void *arg);
+extern bool ledger_take_all(PageLedger *ledger, Relation table, PageRowSink sink, void *arg,
+							const Size *nrows, uint32 *starts, const char *const *refused);
 extern LedgerAnswer ledger_check(PageLedger *ledger, Relation table, BlockNumber nblocks, bool may_look,
 								 DirtyPages *dirty);
 extern void ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg,

@@ -101,6 +101,33 @@ BEGIN
 	END IF;
 	RETURN from_memory;
 END $$;
+-- all that depends on each entity at once, as sums of hashes: how many walks were compared
+CREATE FUNCTION all_walks(source text, OUT sums text, OUT depths numeric) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	PERFORM set_config('assetreg.graph_source', source, true);
+	SELECT count(*) || ' ' || sum(hashint8extended(e.id, hashint8extended(w.entity_id, 0)))::numeric, sum(hashint8extended(e.id, hashint8extended(w.entity_id, w.depth)))::numeric
+		INTO sums, depths FROM assetreg.entities e CROSS JOIN LATERAL assetreg.dependents(ARRAY[e.id]) w;
+END $$;
+CREATE FUNCTION compare_all() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	memory record;
+	index record;
+	by_sql text;
+	from_memory boolean;
+BEGIN
+	memory := all_walks('memory');
+	from_memory := used FROM assetreg.graph_cache_status;
+	index := all_walks('index');
+	WITH RECURSIVE up AS (
+		SELECT id AS start, id FROM assetreg.entities
+		UNION SELECT u.start, d.dependent_id FROM up u JOIN assetreg.asset_dependencies d ON d.dependency_id = u.id
+	)
+	SELECT count(*) || ' ' || sum(hashint8extended(start, hashint8extended(id, 0)))::numeric INTO by_sql FROM up WHERE id <> start;
+	IF memory IS DISTINCT FROM index OR memory.sums IS DISTINCT FROM by_sql THEN
+		RAISE EXCEPTION 'walks from all differ: memory %, index %, SQL %', memory, index, by_sql USING ERRCODE = 'XX000';
+	END IF;
+	RETURN CASE WHEN from_memory THEN (SELECT count(*) FROM assetreg.entities) ELSE 0 END;
+END $$;
 -- the same where no setting can be changed
 CREATE FUNCTION compare_as_set(start bigint) RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
 DECLARE

@@ -39,7 +39,7 @@ my @rewrites = map { "SELECT rewrite('$_');\n\\sleep 60 ms\n" }
 	'ALTER TABLE assetreg.asset_dependencies RESET (fillfactor)';
 
 my $parallel = $node->safe_psql('postgres', q{SELECT name FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')});
-$node->safe_psql('postgres', 'CREATE SEQUENCE imported; CREATE SEQUENCE parallel');
+$node->safe_psql('postgres', 'CREATE SEQUENCE imported; CREATE SEQUENCE parallel; CREATE SEQUENCE walked');
 my $began = time;
 torture($seconds,
 	[ 'writers', $connstr, [qw(-c 2 -j 1)], 'SELECT change_edges();', 'SELECT change_entities();', 'SELECT copy_edges();', 'SELECT many_subtransactions();',
@@ -58,6 +58,7 @@ torture($seconds,
 		"VACUUM (FREEZE) assetreg.asset_dependencies;\n\\sleep 20 ms\n", "VACUUM (INDEX_CLEANUP off) assetreg.asset_dependencies;\n\\sleep 20 ms\n" ],
 	[ 'rewrites', $connstr, [], @rewrites, "VACUUM (FULL, SKIP_LOCKED) assetreg.asset_dependencies;\n\\sleep 200 ms\n" ],
 	[ 'read committed', $connstr, [qw(-c 3)], $compare ],
+	[ 'the whole graph', $connstr, [qw(-c 2)], "SELECT count(nextval('walked')) FROM generate_series(1, compare_all());\n" ],
 	[ 'prepared, memory of their own', "$connstr options='-c assetreg.graph_cache_shared=off'", [qw(-M prepared)], $compare ],
 	[ 'repeatable read', $connstr, [qw(-c 2)], "BEGIN ISOLATION LEVEL REPEATABLE READ;\n" . "$compare\\sleep 40 ms\n" x 5 . "COMMIT;\n" ],
 	# memory leaves these to SQL, but they hold rows back, and write
@@ -76,9 +77,10 @@ torture($seconds,
 		. "FETCH 2 FROM c;\nSELECT change_edges();\n\\sleep 40 ms\nFETCH 2 FROM c;\n$compare\\sleep 40 ms\nFETCH 6 FROM c;\nCOMMIT;\n" ],
 	[ 'among own changes', $connstr, [], "${own}ROLLBACK;\n", "${own}COMMIT;\n" ]);
 
-my ($compared, $refused, $imported, $parallel_walks) =
-	map { $node->safe_psql('postgres', "SELECT last_value FROM $_") } qw(compared refused imported parallel);
+my ($compared, $refused, $imported, $parallel_walks, $walked) =
+	map { $node->safe_psql('postgres', "SELECT last_value FROM $_") } qw(compared refused imported parallel walked);
 cmp_ok($compared, '>', 20 * $seconds, "$compared comparisons of what memory answered, $refused of what it did not");
+cmp_ok($walked, '>', 200 * $seconds, "$walked walks compared as part of the whole graph");
 cmp_ok($imported, '>', $seconds / 20, "$imported snapshots were imported");
 cmp_ok($parallel_walks, '>', $seconds / 20, "$parallel_walks walks in parallel workers");
 
