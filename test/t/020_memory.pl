@@ -79,6 +79,7 @@ torture($seconds,
 
 my ($compared, $refused, $imported, $parallel_walks, $walked) =
 	map { $node->safe_psql('postgres', "SELECT last_value FROM $_") } qw(compared refused imported parallel walked);
+note("$compared comparisons of single walks and $walked of walks from every entity");
 cmp_ok($compared, '>', 20 * $seconds, "$compared comparisons of what memory answered, $refused of what it did not");
 cmp_ok($walked, '>', 200 * $seconds, "$walked walks compared as part of the whole graph");
 cmp_ok($imported, '>', $seconds / 20, "$imported snapshots were imported");
