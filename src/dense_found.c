@@ -20,6 +20,10 @@
 
 #define OFFSETS_AHEAD 8
 
+/* So many are told ahead. */
+#define FAR 12
+#define NEAR 6
+
 /* Fewer are sorted by comparing; digits of this size take little memory. */
 #define LEAST_BY_DIGITS 2048
 #define DIGIT_BITS 11
@@ -251,6 +255,17 @@ walk_levels(FoundState *state, const DenseFound *walk)
 	return true;
 }
 
+static inline void
+tell_ahead(const DenseFound *walk, const Find *finds, uint32 i, uint32 end)
+{
+	int64		first_id = walk->question->base->first_id;
+
+	if (i + FAR < end)
+		walk->ahead(walk->arg, first_id + find_number(finds[i + FAR]), false);
+	if (i + NEAR < end)
+		walk->ahead(walk->arg, first_id + find_number(finds[i + NEAR]), true);
+}
+
 /* Several starts' parts, in order of ids. */
 static void
 tell_parts(FoundState *state, const DenseFound *walk, int depth, uint32 begin, uint32 end)
@@ -265,6 +280,7 @@ tell_parts(FoundState *state, const DenseFound *walk, int depth, uint32 begin, u
 	{
 		uint32		place = find_via(order[i]);
 
+		tell_ahead(walk, order, i, end - begin);
 		walk->found(walk->arg, depth, first_id + find_number(order[i]), first_id + find_via(state->finds[place]),
 					walk->starts[state->starts[place]]);
 	}
@@ -285,8 +301,11 @@ tell(FoundState *state, const DenseFound *walk)
 			tell_parts(state, walk, depth, begin, end);
 		else
 			for (uint32 i = begin; i < end; i++)
+			{
+				tell_ahead(walk, state->finds, i, end);
 				walk->found(walk->arg, depth, first_id + find_number(state->finds[i]),
 							first_id + find_via(state->finds[i]), walk->starts[0]);
+			}
 	}
 }
 

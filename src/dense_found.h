@@ -10,6 +10,9 @@
 /* As GraphFound (graph.h), with the depth; comes by depth and id. */
 typedef void (*DenseFoundSink) (void *arg, int depth, int64 id, int64 via, int64 start);
 
+/* Tells the sink what it will get a little later, far first and then near. */
+typedef void (*DenseFoundAhead) (void *arg, int64 id, bool near);
+
 typedef struct DenseFound
 {
 	EdgeQuestion *question;
@@ -17,6 +20,7 @@ typedef struct DenseFound
 	int			nstarts;
 	int			max_depth;
 	DenseFoundSink found;
+	DenseFoundAhead ahead;
 	void	   *arg;
 } DenseFound;
 

@@ -124,6 +124,17 @@ put_copy(DenseRows *rows, const HeapTupleData *tuple, int depth, int64 via, int6
 }
 
 static void
+ahead(void *arg, int64 id, bool near)
+{
+	DenseRows  *rows = arg;
+
+	if (near)
+		entity_rows_near(rows->entities, id);
+	else
+		entity_rows_far(rows->entities, id);
+}
+
+static void
 put_found(void *arg, int depth, int64 id, int64 via, int64 start)
 {
 	DenseRows  *rows = arg;
@@ -147,7 +158,7 @@ dense_rows(const WalkRows *wanted, const GraphWalk *walk)
 	EdgeQuestion *edges = adjacency_memory(walk->adjacency);
 	ReturnSetInfo *result = (ReturnSetInfo *) wanted->fcinfo->resultinfo;
 	DenseRows	rows = {.wanted = wanted, .question = edges == NULL ? NULL : graph_cache_entities(edges)};
-	DenseFound	found = {edges, walk->starts, walk->nstarts, walk->max_depth, put_found, &rows};
+	DenseFound	found = {edges, walk->starts, walk->nstarts, walk->max_depth, put_found, ahead, &rows};
 	bool		done;
 
 	if (rows.question == NULL)

@@ -59,6 +59,74 @@ entity_rows_end(EntityRows *rows)
 	pfree(rows);
 }
 
+/* A page where it was last, which saves looking for it among all buffers. */
+static void
+go_to_page(EntityRows *rows, BlockNumber block)
+{
+	const EntityBase *base = rows->question->base;
+	Buffer		other = InvalidBuffer;
+	Buffer	   *recent = block < base->ledger.nblocks ? &base->recent[block] : &other;
+
+	CHECK_FOR_INTERRUPTS();
+	if (BufferIsValid(rows->buffer))
+		ReleaseBuffer(rows->buffer);
+	rows->buffer = InvalidBuffer;
+	if (!BufferIsValid(*recent) || !ReadRecentBuffer(rows->table->rd_locator, MAIN_FORKNUM, block, *recent))
+		*recent = ReadBuffer(rows->table, block);
+	rows->buffer = *recent;
+	rows->block = block;
+	rows->page = BufferGetPage(rows->buffer);
+}
+
+/*
+ * Where an entity's row will be found, most likely: its item in the buffer
+ * where the page was last.  That is not pinned and may hold another by now, so
+ * all that this is good for is to have the processor fetch it.  NULL where
+ * nothing is known.
+ */
+static inline ItemId
+probable_item(const EntityRows *rows, int64 id, Page *page)
+{
+	const EntityBase *base = rows->question->base;
+	uint64		number = (uint64) id - (uint64) base->first_id;
+	const ItemPointerData *place = &base->places[number];
+	BlockNumber block;
+
+	if (number >= base->nids || base->states[number] == 0)
+		return NULL;
+	block = ItemPointerGetBlockNumberNoCheck(place);
+	if (!BufferIsValid(base->recent[block]))
+		return NULL;
+	*page = BufferGetPage(base->recent[block]);
+	return PageGetItemId(*page, ItemPointerGetOffsetNumberNoCheck(place));
+}
+
+/*
+ * For an entity whose row will be read some rows on, and then again when it is
+ * near: what the memory has of it is fetched, a step each time.
+ */
+void
+entity_rows_far(const EntityRows *rows, int64 id)
+{
+	Page		page;
+	ItemId		item = probable_item(rows, id, &page);
+
+	if (item != NULL)
+		__builtin_prefetch(item);
+}
+
+void
+entity_rows_near(const EntityRows *rows, int64 id)
+{
+	Page		page;
+	ItemId		item = probable_item(rows, id, &page);
+
+	if (item == NULL)
+		return;
+	__builtin_prefetch((const char *) page + ItemIdGetOffset(item));
+	__builtin_prefetch((const char *) page + ItemIdGetOffset(item) + 64);
+}
+
 /*
  * The row of an entity that has a state, valid until the next call.  It is read
  * without the page's lock, as in row_pages.c: while the page is pinned nobody
@@ -71,12 +139,7 @@ entity_rows_fetch(EntityRows *rows, int64 id)
 	ItemId		item;
 
 	if (ItemPointerGetBlockNumberNoCheck(&place) != rows->block)
-	{
-		CHECK_FOR_INTERRUPTS();
-		rows->block = ItemPointerGetBlockNumberNoCheck(&place);
-		rows->buffer = ReleaseAndReadBuffer(rows->buffer, rows->table, rows->block);
-		rows->page = BufferGetPage(rows->buffer);
-	}
+		go_to_page(rows, ItemPointerGetBlockNumberNoCheck(&place));
 	item = PageGetItemId(rows->page, ItemPointerGetOffsetNumberNoCheck(&place));
 	if (!ItemIdIsNormal(item))
 		elog(ERROR, "the graph in memory points to no row of an entity: block %u, item %u",

@@ -27,6 +27,8 @@ typedef struct EntityRows
 
 extern EntityRows *entity_rows_begin(EntityQuestion *question);
 extern void entity_rows_end(EntityRows *rows);
+extern void entity_rows_far(const EntityRows *rows, int64 id);
+extern void entity_rows_near(const EntityRows *rows, int64 id);
 extern HeapTuple entity_rows_fetch(EntityRows *rows, int64 id);
 extern void entity_rows_entity(EntityRows *rows, int64 id, EntityState state, Entity *entity);
 
