@@ -10,7 +10,7 @@ use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(prepare_torture torture compare_sql);
+our @EXPORT = qw(prepare_torture torture gated pause compare_sql);
 
 my $folder = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir);
 
@@ -21,7 +21,17 @@ sub prepare_torture
 	my $edges = "$folder/edges";
 	append_to_file($edges, join '', map { join("\t", 100 + $_ * 7 % 100, $_ % 90 + 1, 'copied') . "\n" } 1 .. 150);
 	$node->safe_psql($database, <<"SQL");
+-- many pages, so that some of them stay as they are for a while, and few rows, so that SQL is quick
+ALTER TABLE assetreg.asset_dependencies SET (fillfactor = 30);
+ALTER TABLE assetreg.entities SET (fillfactor = 30);
+VACUUM FULL assetreg.asset_dependencies, assetreg.entities;
+VACUUM assetreg.asset_dependencies, assetreg.entities;
 CREATE SEQUENCE compared;
+CREATE TABLE gate ();
+CREATE FUNCTION cut_off() RETURNS void LANGUAGE sql AS \$\$
+	DELETE FROM assetreg.asset_dependencies
+	WHERE ctid > format('(%s,0)', pg_relation_size('assetreg.asset_dependencies') / 8192 * 3 / 4)::tid
+\$\$;
 CREATE FUNCTION any_entity(lowest bigint = 1) RETURNS bigint LANGUAGE sql AS
 	'SELECT id FROM assetreg.entities WHERE id >= (SELECT lowest + random() * 400) ORDER BY id LIMIT 1';
 CREATE FUNCTION change_edges() RETURNS void LANGUAGE plpgsql AS \$\$
@@ -102,6 +112,18 @@ WITH RECURSIVE start AS MATERIALIZED (
 )
 SELECT 1 / CASE WHEN count(*) = 0 THEN 1 ELSE 0 END FROM differences WHERE EXISTS (SELECT FROM start);
 SQL
+}
+
+# Scripts whose transactions stop during a pause, before they have a snapshot; and a script that makes one, so that what
+# vacuums finds all pages to be visible to all. A memory copied then is full, and goes out of date bit by bit.
+sub gated
+{
+	return map { /^BEGIN/m ? s/^(BEGIN[^\n]*;\n)/$1LOCK TABLE gate IN ROW SHARE MODE;\n/mgr : "BEGIN;\nLOCK TABLE gate IN ROW SHARE MODE;\n$_\nCOMMIT;\n" } @_;
+}
+
+sub pause
+{
+	return "\\sleep 1000 ms\nBEGIN;\nLOCK TABLE gate IN EXCLUSIVE MODE;\n\\sleep 200 ms\nCOMMIT;\n";
 }
 
 my $nscripts = 0;

@@ -65,6 +65,9 @@ compare('plain', 'off', 'assetreg.graph_cache is off', 'SET assetreg.graph_cache
 compare('plain', 'a graph larger than the bound', 'the graph is larger than assetreg.graph_cache', "SET assetreg.graph_cache = '64kB';");
 compare('plain', 'a bound that is lowered later', 'the graph is larger than assetreg.graph_cache',
 	"SELECT assetreg.dependent_count(5, true);\nSET assetreg.graph_cache = '64kB';");
+# it would be mapped anew for every question
+compare('plain', 'a bound without room for what questions keep', 'the graph is larger than assetreg.graph_cache',
+	"SELECT assetreg.dependent_count(5, true);\nSELECT set_config('assetreg.graph_cache', bytes / 1024 || 'kB', false) FROM assetreg.graph_cache_status;");
 my ($status, $out, $error) = $node->psql('plain', "SELECT assetreg.dependent_count(5); SET assetreg.graph_cache = 'plenty'");
 like($error, qr/invalid value for parameter "assetreg.graph_cache": "plenty"\nDETAIL:  .*"off", "auto" or a size/, 'a bound that is none');
 compare('plain', 'entities that vanish meanwhile', 'used',

@@ -71,7 +71,7 @@ sub write_to
 		[ 'rewrites', $connstr, [],
 			map { "$_\n\\sleep 400 ms\n" } "SELECT rewrite('TRUNCATE assetreg.asset_dependencies');\nSELECT refill();\n", "SELECT rewrite('CLUSTER assetreg.entities USING entities_pkey');",
 			"SELECT rewrite('SELECT pg_truncate_visibility_map(\$\$assetreg.asset_dependencies\$\$)');", 'VACUUM (FULL, SKIP_LOCKED) assetreg.asset_dependencies;',
-			"DELETE FROM assetreg.asset_dependencies WHERE ctid > '(4,0)';\nVACUUM assetreg.asset_dependencies;\nSELECT refill();\n" ]);
+			"SELECT cut_off();\nVACUUM assetreg.asset_dependencies;\nSELECT refill();\n" ]);
 	return;
 }
 
