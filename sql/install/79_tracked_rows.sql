@@ -346,8 +346,12 @@ BEGIN
 	SELECT array_agg(u.n) FILTER (WHERE u.key IS NULL), array_agg(u.n) FILTER (WHERE u.key IS NOT NULL) INTO gone, come
 	FROM unnest($4) WITH ORDINALITY u (key, n);
 
+	-- where several rows may state one edge, who takes one away has to see those that others bring, and the other way round
+	IF gone IS NOT NULL OR (SELECT NOT assetreg._unique_columns(l.relation, ARRAY[l.dependent_column, l.dependency_column])
+							FROM assetreg.tracked_links l WHERE l.source = $1) THEN
+		PERFORM FROM assetreg.entities e WHERE e.id = ANY (ids) ORDER BY e.id FOR NO KEY UPDATE;
+	END IF;
 	IF gone IS NOT NULL THEN
-		PERFORM FROM assetreg.entities e WHERE e.id = ANY (ARRAY(SELECT ids[g] FROM unnest(gone) g)) ORDER BY e.id FOR NO KEY UPDATE;
 		PERFORM assetreg._remove_links($1, $3, $4, ids, $10, $11, $14, target_ids);
 	END IF;
 	IF come IS NOT NULL THEN
