@@ -56,7 +56,7 @@ lift_bound(Companions *companions, uint32 number)
 static int
 compare_companions(Datum a, Datum b, void *arg)
 {
-	const int64 *ids = ((Companions *) arg)->needs->ids;
+	const Needs *needs = ((Companions *) arg)->needs;
 	const Companion *left = (const Companion *) DatumGetPointer(a);
 	const Companion *right = (const Companion *) DatumGetPointer(b);
 
@@ -64,7 +64,7 @@ compare_companions(Datum a, Datum b, void *arg)
 		return left->score > right->score ? 1 : -1;
 	if ((left->step == SCORE_KNOWN) != (right->step == SCORE_KNOWN))
 		return left->step == SCORE_KNOWN ? -1 : 1;
-	return ids[left->number] < ids[right->number] ? 1 : -1;
+	return needs_id(needs, left->number) < needs_id(needs, right->number) ? 1 : -1;
 }
 
 static bool
@@ -81,28 +81,35 @@ void
 companions_begin(Companions *companions)
 {
 	const Needs *needs = companions->needs;
-	uint32		last = needs->nnodes - needs->nusers;
-	Companion  *all = palloc_extended(Max((Size) last, 1) * sizeof(Companion), MCXT_ALLOC_HUGE);
-	bool	   *given = palloc0(Max(needs->nnodes, 1));
+	uint32	   *numbers = palloc_extended(Max(needs->nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+	bool	   *left_out = palloc_extended(Max(needs->nnodes, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	uint32		n = 0;
+	Companion  *all;
 
 	companions->outcomes = outcomes_begin();
 	companions->shares = palloc0((needs->nmatching + (Size) 1) * sizeof(double));
-	companions->heap = binaryheap_allocate(Max(last, 1), compare_companions, companions);
+	for (uint32 i = 0; i < needs->nusers; i++)
+		left_out[needs->users[i]] = true;
 	for (int i = 0; i < companions->ngiven; i++)
 	{
 		uint32		number = needs_find(needs, companions->given[i]);
 
 		if (number != NO_NEED)
-			given[number] = true;
+			left_out[number] = true;
 	}
-	for (uint32 number = needs->nusers; number < needs->nnodes; number++)
-		if (is_companion(companions, number) && !given[number])
-		{
-			*all = (Companion) {.score = lift_bound(companions, number) * companions->most, .number = number};
-			binaryheap_add_unordered(companions->heap, PointerGetDatum(all++));
-		}
+	for (uint32 number = 0; number < needs->nnodes; number++)
+		if (is_companion(companions, number) && !left_out[number])
+			numbers[n++] = number;
+	all = palloc_extended(Max((Size) n, 1) * sizeof(Companion), MCXT_ALLOC_HUGE);
+	companions->heap = binaryheap_allocate(Max(n, 1), compare_companions, companions);
+	for (uint32 i = 0; i < n; i++)
+	{
+		all[i] = (Companion) {.score = lift_bound(companions, numbers[i]) * companions->most, .number = numbers[i]};
+		binaryheap_add_unordered(companions->heap, PointerGetDatum(&all[i]));
+	}
 	binaryheap_build(companions->heap);
-	pfree(given);
+	pfree(left_out);
+	pfree(numbers);
 }
 
 /*
@@ -112,7 +119,7 @@ companions_begin(Companions *companions)
 static void
 look_up(Companions *companions, Companion *companion)
 {
-	int64		id = companions->needs->ids[companion->number];
+	int64		id = needs_id(companions->needs, companion->number);
 	int64		other = companion->step == 0 ? id : companions->given[companion->step - 1];
 	double		lift = lift_bound(companions, companion->number);
 	Outcome		outcome;

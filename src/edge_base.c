@@ -294,7 +294,7 @@ make_image(EdgeBuild *build, Relation table)
 {
 	EdgeImage	head = {.dependency = build->dependency, .dependent = build->dependent, .nedges = build->nedges};
 	Size		size = IMAGE_ALIGN(sizeof(EdgeImage));
-	Size		beside = ledger_copied_size(&build->ledger) + SETTLED_BYTES(build->ledger.nblocks);
+	Size		beside = ledger_loaded_size(&build->ledger) + SETTLED_BYTES(build->ledger.nblocks);
 	Size		noffsets;
 	EdgeImage  *image;
 	char	   *start;

@@ -198,8 +198,7 @@ make_image(EntityBuild *build, Relation table)
 {
 	EntityImage head = {.nkinds = build->kinds.nkinds, .nrows = build->nrows, .first_id = build->min};
 	Size		size = IMAGE_ALIGN(sizeof(EntityImage));
-	Size		beside = ledger_copied_size(&build->ledger) + SETTLED_BYTES(build->ledger.nblocks)
-		+ build->ledger.nblocks * sizeof(Buffer);
+	Size		beside = ledger_loaded_size(&build->ledger) + SETTLED_BYTES(build->ledger.nblocks);
 	Size		page_rows = (build->ledger.nblocks + (Size) 1) * sizeof(uint32);
 	EntityImage *image;
 	char	   *start;
@@ -283,7 +282,6 @@ entity_base_open(const BaseImage *of)
 	base->nrows = image->nrows;
 	base->page_rows = (const uint32 *) (start + image->page_rows);
 	base->rows = (const uint32 *) (start + image->rows);
-	base->recent = palloc_extended(Max(base->ledger.nblocks, 1) * sizeof(Buffer), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	return base;
 }
 

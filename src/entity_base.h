@@ -5,7 +5,6 @@
 #ifndef ASSETREG_ENTITY_BASE_H
 #define ASSETREG_ENTITY_BASE_H
 
-#include "storage/buf.h"
 #include "storage/itemptr.h"
 
 #include "edge_base.h"
@@ -39,7 +38,6 @@ typedef struct EntityBase
 	uint32		nrows;
 	const uint32 *page_rows;	/* where each page's rows begin; one more than there are pages */
 	const uint32 *rows;			/* ids less the first, in the table's order */
-	Buffer	   *recent;			/* where each page was last, if at all */
 	SettledPages *settled;		/* or NULL; holds ChangedEntity, many */
 } EntityBase;
 

@@ -65,7 +65,7 @@ go_to_page(EntityRows *rows, BlockNumber block)
 {
 	const EntityBase *base = rows->question->base;
 	Buffer		other = InvalidBuffer;
-	Buffer	   *recent = block < base->ledger.nblocks ? &base->recent[block] : &other;
+	Buffer	   *recent = block < base->ledger.nblocks ? &base->ledger.recent[block] : &other;
 
 	CHECK_FOR_INTERRUPTS();
 	if (BufferIsValid(rows->buffer))
@@ -95,9 +95,9 @@ probable_item(const EntityRows *rows, int64 id, Page *page)
 	if (number >= base->nids || base->states[number] == 0)
 		return NULL;
 	block = ItemPointerGetBlockNumberNoCheck(place);
-	if (!BufferIsValid(base->recent[block]))
+	if (!BufferIsValid(base->ledger.recent[block]))
 		return NULL;
-	*page = BufferGetPage(base->recent[block]);
+	*page = BufferGetPage(base->ledger.recent[block]);
 	return PageGetItemId(*page, ItemPointerGetOffsetNumberNoCheck(place));
 }
 

@@ -37,8 +37,8 @@ PG_FUNCTION_INFO_V1(assetreg_graph_cache_status);
 
 /* An edge that a walk by the index reads takes about as long as one that a build reads. */
 #define EDGES_A_PAGE 64
-/* Looking whether a page was changed takes about as long as reading so many edges. */
-#define EDGES_A_LOOK 2
+/* Looking whether a page was changed takes no longer than reading so many edges. */
+#define EDGES_A_LOOK 1
 
 #define AUTO_LIMIT (256 * 1024)	/* kB */
 

@@ -2,13 +2,14 @@
  * needs.c
  *		What some entities, the users, need directly or through others, counted.
  *
- * The graph below all users is read once, level by level, into arrays; what
- * lies above them, scenes and segments, is never touched.  Then each user's
- * needs are walked there.  What is seen of a node while walking is two bits,
- * and nodes are numbered as they come, those that many need among the first, so
- * that most of it stays in the processor's cache.
+ * Each user's needs are walked; what lies above the users, scenes and segments,
+ * is never touched.  Where the graph is in memory, they are walked there.  Else
+ * what is below all users is read once, level by level, into arrays, with nodes
+ * numbered as they come.  Of a node a walk knows one bit, and who needs nothing
+ * itself is marked in the edges that lead to it, so that most of it stays in the
+ * processor's cache.
  *
- * Nodes and edges count with the set's memory, up to work_mem *
+ * All of this counts with the set's memory, up to work_mem *
  * hash_mem_multiplier.
  */
 #include "postgres.h"
@@ -17,6 +18,7 @@
 
 #include "adjacency.h"
 #include "compat.h"
+#include "dense_walk.h"
 #include "needs.h"
 
 /* The numbers of 256 neighbouring ids: ids are dense, so there are few of these. */
@@ -40,10 +42,6 @@ typedef struct NumberChunk
 #define SH_DECLARE
 #define SH_DEFINE
 #include "lib/simplehash.h"
-
-/* Of a node: does it need anything; has it been found by the walk that is going on? */
-#define MARK_INNER 1
-#define MARK_SEEN 2
 
 static void
 reserve_nodes(Needs *needs, uint32 size)
@@ -92,7 +90,7 @@ add_edges(void *arg, int64 id, const int64 *neighbours, int nneighbours)
 
 	if (needs->edges_size - needs->nedges < nneighbours)
 	{
-		if (needs->edges_size > PG_UINT32_MAX / 2 - nneighbours)
+		if (needs->edges_size > PG_UINT32_MAX / 2 - nneighbours || needs->nnodes > PG_INT32_MAX / 2)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("too many dependencies to count what is used together")));
@@ -106,33 +104,61 @@ add_edges(void *arg, int64 id, const int64 *neighbours, int nneighbours)
 		needs->edges[needs->nedges++] = node_number(needs, neighbours[i]);
 }
 
+/* Room for walks that find so much. */
+static void
+reserve_walk(Needs *needs, Size size)
+{
+	needs->walk_size = Max(size, 2 * (Size) needs->walk_size);
+	needs->found = idset_reserve(needs->set, needs->found, needs->walk_size * sizeof(uint32));
+	needs->waiting = idset_reserve(needs->set, needs->waiting, needs->walk_size * sizeof(uint32));
+}
+
 static void
 prepare_to_count(Needs *needs)
 {
-	Size		nnodes = needs->nnodes;
+	Size		nnodes = Max(needs->nnodes, 1);
 
-	needs->counts = idset_reserve(needs->set, NULL, Max(nnodes, 1) * sizeof(NeedCount));
+	needs->counts = idset_reserve(needs->set, NULL, nnodes * sizeof(NeedCount));
 	memset(needs->counts, 0, nnodes * sizeof(NeedCount));
-	needs->marks = idset_reserve(needs->set, NULL, Max(nnodes, 1));
-	for (uint32 i = 0; i < nnodes; i++)
-		needs->marks[i] = needs->node_edges[i].n > 0 ? MARK_INNER : 0;
-	/* with a place to spare */
-	needs->found = idset_reserve(needs->set, NULL, (nnodes + 1) * sizeof(uint32));
-	needs->waiting = idset_reserve(needs->set, NULL, (nnodes + 1) * sizeof(uint32));
+	reserve_walk(needs, 1024);
 }
 
 /*
- * Reads all that the users, sorted and each once, need.  The adjacency is one
- * of EDGES_TO_DEPENDENCIES.  Raises 53400 past the limit of memory, 54000 past
- * that of numbers.
+ * What the users need, to be walked where it is in memory.  False: something
+ * has no number there, or it takes more than may be had.
  */
-Needs *
-needs_read(Adjacency *adjacency, const int64 *users, int nusers)
+static bool
+use_memory(Needs *needs, EdgeQuestion *question, const int64 *users, int nusers)
 {
-	Needs	   *needs = palloc0(sizeof(Needs));
-	int			level = 0;
+	const EdgeBase *base = question->base;
 
-	needs->set = idset_create();
+	if (!dense_ids_fit(question, users, nusers)
+		|| (base->nnumbers + (Size) nusers) * (sizeof(NeedCount) + 1) > get_hash_memory_limit() / 2)
+		return false;
+	needs->question = question;
+	needs->first_id = base->first_id;
+	needs->changed = question->gone.nedges + question->added.nedges > 0;
+	needs->nnodes = base->nnumbers;
+	for (int i = 0; i < nusers; i++)
+		needs->users[i] = (uint64) users[i] - (uint64) base->first_id;
+	return true;
+}
+
+/* Who needs nothing is marked where it is needed. */
+static void
+mark_leaves(Needs *needs)
+{
+	for (uint32 i = 0; i < needs->nedges; i++)
+		if (needs->node_edges[needs->edges[i]].n == 0)
+			needs->edges[i] |= CSR_LEAF;
+}
+
+static void
+read_edges(Needs *needs, Adjacency *adjacency, const int64 *users, int nusers)
+{
+	int			level = 0;
+	Size		nwords;
+
 	needs->numbers = numbers_create(CurrentMemoryContext, 1024, NULL);
 	reserve_nodes(needs, Max(nusers, 1024));
 	needs->edges_size = 4096;
@@ -141,8 +167,7 @@ needs_read(Adjacency *adjacency, const int64 *users, int nusers)
 	frontier_init(&needs->frontiers[1], needs->set);
 	needs->next = &needs->frontiers[0];
 	for (int i = 0; i < nusers; i++)
-		node_number(needs, users[i]);
-	needs->nusers = nusers;
+		needs->users[i] = node_number(needs, users[i]);
 
 	while (needs->frontiers[level].nids > 0)
 	{
@@ -151,19 +176,132 @@ needs_read(Adjacency *adjacency, const int64 *users, int nusers)
 		adjacency_expand(adjacency, frontier_keys(&needs->frontiers[level]), add_edges, needs);
 		level = 1 - level;
 	}
+	mark_leaves(needs);
+	nwords = (Size) needs->nnodes / 64 + 1;
+	needs->seen = idset_reserve(needs->set, NULL, nwords * sizeof(uint64));
+	memset(needs->seen, 0, nwords * sizeof(uint64));
+}
+
+/*
+ * Prepares to count what the users, sorted and each once, need.  The adjacency
+ * is one of EDGES_TO_DEPENDENCIES, and stays until that is done.  Raises 53400
+ * past the limit of memory, 54000 past that of numbers.
+ */
+Needs *
+needs_read(Adjacency *adjacency, const int64 *users, int nusers)
+{
+	Needs	   *needs = palloc0(sizeof(Needs));
+	EdgeQuestion *question = adjacency_memory(adjacency);
+
+	needs->set = idset_create();
+	needs->users = idset_reserve(needs->set, NULL, Max(nusers, 1) * sizeof(uint32));
+	needs->nusers = nusers;
+	if (question == NULL || !use_memory(needs, question, users, nusers))
+		read_edges(needs, adjacency, users, nusers);
 	prepare_to_count(needs);
 	return needs;
 }
 
 /*
- * The number of an entity, NO_NEED if no user needs it or is it.
+ * The number of an entity, NO_NEED if no user can need it or be it.
  */
 uint32
 needs_find(const Needs *needs, int64 id)
 {
-	NumberChunk *chunk = numbers_lookup(needs->numbers, id >> CHUNK_SHIFT);
+	NumberChunk *chunk;
 
+	if (needs->ids == NULL)
+	{
+		uint64		number = (uint64) id - (uint64) needs->first_id;
+
+		return number < needs->nnodes ? number : NO_NEED;
+	}
+	chunk = numbers_lookup(needs->numbers, id >> CHUNK_SHIFT);
 	return chunk == NULL ? NO_NEED : chunk->numbers[id & (CHUNK_IDS - 1)];
+}
+
+/* What a walk has found, and what waits to be expanded; kept apart from the needs so that it stays in registers. */
+typedef struct NeedWalk
+{
+	Needs	   *needs;
+	uint64	   *seen;
+	uint32	   *found;
+	uint32	   *waiting;
+	uint32		nfound;
+	uint32		nwaiting;
+} NeedWalk;
+
+/* Room for so many more. */
+static inline void
+reserve_more(NeedWalk *walk, Size more)
+{
+	Needs	   *needs = walk->needs;
+
+	if (unlikely(needs->walk_size <= walk->nfound + more))
+	{
+		reserve_walk(needs, walk->nfound + more + 1);
+		walk->found = needs->found;
+		walk->waiting = needs->waiting;
+	}
+}
+
+/*
+ * Finds nodes.  Each is written, and kept if it is new: no branch to guess.
+ * What was a leaf in the base may need something since.
+ */
+static pg_attribute_always_inline void
+visit(NeedWalk *walk, const uint32 *edges, uint32 n, const IdFilter *changed, int64 first_id)
+{
+	NeedWalk	w = *walk;
+
+	for (uint32 i = 0; i < n; i++)
+	{
+		uint32		number = csr_number(edges[i]);
+		uint64		bits = w.seen[number / 64];
+		uint32		is_new = ~(bits >> (number % 64)) & 1;
+
+		w.seen[number / 64] = bits | UINT64CONST(1) << (number % 64);
+		w.found[w.nfound] = number;
+		w.nfound += is_new;
+		if (csr_leaf(edges[i]) && (changed == NULL || !id_filter_has(changed, first_id + number)))
+			continue;
+		w.waiting[w.nwaiting] = number;
+		w.nwaiting += is_new;
+	}
+	*walk = w;
+}
+
+static void
+visit_ids(void *arg, int64 id, const int64 *neighbours, int nneighbours)
+{
+	NeedWalk   *walk = arg;
+
+	reserve_more(walk, nneighbours);
+	for (int i = 0; i < nneighbours; i++)
+	{
+		uint32		number = (uint64) neighbours[i] - (uint64) walk->needs->first_id;
+
+		visit(walk, &number, 1, NULL, 0);
+	}
+}
+
+/* What a node needs directly. */
+static inline const uint32 *
+out_edges(const Needs *needs, uint32 number, uint32 *n)
+{
+	const Csr  *csr;
+
+	if (needs->question == NULL)
+	{
+		*n = needs->node_edges[number].n;
+		return needs->edges + needs->node_edges[number].first;
+	}
+	csr = &needs->question->base->csr[EDGES_TO_DEPENDENCIES];
+	*n = 0;
+	if (number >= needs->question->base->nids)
+		return NULL;
+	*n = csr->offsets[number + 1] - csr->offsets[number];
+	return csr->neighbours + csr->offsets[number];
 }
 
 /*
@@ -171,38 +309,34 @@ needs_find(const Needs *needs, int64 id)
  * are set.
  */
 static uint32
-walk(Needs *needs, uint32 user)
+walk_user(Needs *needs, uint32 user)
 {
-	uint32	   *found = needs->found;
-	uint32	   *waiting = needs->waiting;
-	uint8	   *marks = needs->marks;
-	uint32		nfound = 1;
-	uint32		depth = 0;
+	const IdFilter *changed = needs->changed ? &needs->question->filter : NULL;
+	int64		first_id = needs->first_id;
+	NeedWalk	walk = {needs, needs->seen, needs->found, needs->waiting};
 
-	found[0] = user;
-	waiting[depth++] = user;
-	marks[user] |= MARK_SEEN;
-	while (depth > 0)
+	visit(&walk, &user, 1, NULL, 0);
+	while (walk.nwaiting > 0)
 	{
-		NeedEdges	out = needs->node_edges[waiting[--depth]];
-		const uint32 *edge = needs->edges + out.first;
+		uint32		number = walk.waiting[--walk.nwaiting];
+		const uint32 *edges;
+		uint32		n;
 
-		if (depth > 1)
-			__builtin_prefetch(needs->edges + needs->node_edges[waiting[depth - 2]].first);
-		for (uint32 i = 0; i < out.n; i++)
+		if (changed != NULL && id_filter_has(changed, first_id + number))
 		{
-			uint32		number = edge[i];
-			uint8		mark = marks[number];
-
-			/* written in any case, kept if it is new: no branch to guess */
-			marks[number] = mark | MARK_SEEN;
-			found[nfound] = number;
-			nfound += (mark & MARK_SEEN) == 0;
-			waiting[depth] = number;
-			depth += mark == MARK_INNER;
+			edge_question_expand_one(needs->question, first_id + number, visit_ids, &walk);
+			continue;
 		}
+		if (walk.nwaiting > 1)
+			__builtin_prefetch(out_edges(needs, walk.waiting[walk.nwaiting - 2], &n));
+		edges = out_edges(needs, number, &n);
+		reserve_more(&walk, n);
+		if (changed == NULL)
+			visit(&walk, edges, n, NULL, 0);
+		else
+			visit(&walk, edges, n, changed, first_id);
 	}
-	return nfound;
+	return walk.nfound;
 }
 
 /* Forgets what the walk saw, and counts the user at it. */
@@ -212,19 +346,14 @@ count_found(Needs *needs, uint32 nfound, bool together)
 	NeedCount  *counts = needs->counts;
 	const uint32 *found = needs->found;
 
-	if (together)
-		for (uint32 i = 0; i < nfound; i++)
-		{
-			counts[found[i]].users++;
-			counts[found[i]].together++;
-			needs->marks[found[i]] &= ~MARK_SEEN;
-		}
-	else
-		for (uint32 i = 0; i < nfound; i++)
-		{
-			counts[found[i]].users++;
-			needs->marks[found[i]] &= ~MARK_SEEN;
-		}
+	uint64	   *seen = needs->seen;
+
+	for (uint32 i = 0; i < nfound; i++)
+	{
+		counts[found[i]].users++;
+		counts[found[i]].together += together;
+		seen[found[i] / 64] = 0;
+	}
 }
 
 /* How many of the given nodes has the walk found? */
@@ -234,7 +363,7 @@ count_given(const Needs *needs, const uint32 *given, int ngiven)
 	int			n = 0;
 
 	for (int i = 0; i < ngiven; i++)
-		n += (needs->marks[given[i]] & MARK_SEEN) != 0;
+		n += needs->seen[given[i] / 64] >> (given[i] % 64) & 1;
 	return n;
 }
 
@@ -250,12 +379,14 @@ needs_count(Needs *needs, const int64 *given, int ngiven)
 	int			n = 0;
 	int			most = ngiven > 0 ? 1 : 0;
 
+	if (needs->question != NULL)
+		needs->seen = dense_seen_begin(needs->question);
 	for (int i = 0; i < ngiven; i++)
 		if ((numbers[n] = needs_find(needs, given[i])) != NO_NEED)
 			n++;
 	for (uint32 user = 0; user < needs->nusers; user++)
 	{
-		uint32		nfound = walk(needs, user);
+		uint32		nfound = walk_user(needs, needs->users[user]);
 		int			matches = count_given(needs, numbers, n);
 
 		CHECK_FOR_INTERRUPTS();
@@ -270,13 +401,17 @@ needs_count(Needs *needs, const int64 *given, int ngiven)
 		needs->nmatching += matches == most;
 		count_found(needs, nfound, matches == most);
 	}
+	if (needs->question != NULL)
+		dense_seen_end(needs->question, false);
+	needs->question = NULL;
 	pfree(numbers);
 }
 
 void
 needs_free(Needs *needs)
 {
+	if (needs->numbers != NULL)
+		numbers_destroy(needs->numbers);
 	idset_free(needs->set);
-	numbers_destroy(needs->numbers);
 	pfree(needs);
 }

@@ -187,16 +187,16 @@ typedef struct StoredLedger
 Size
 ledger_size(const PageLedger *ledger)
 {
-	return STORED_HEAD + ledger->nblocks * sizeof(XLogRecPtr) + ledger_copied_size(ledger);
+	return STORED_HEAD + ledger->nblocks * sizeof(XLogRecPtr) + ledger->nmaps * (sizeof(XLogRecPtr) + MAP_BYTES);
 }
 
 /*
- * How many bytes ledger_load() copies.
+ * How many bytes ledger_load() takes.
  */
 Size
-ledger_copied_size(const PageLedger *ledger)
+ledger_loaded_size(const PageLedger *ledger)
 {
-	return ledger->nmaps * (sizeof(XLogRecPtr) + MAP_BYTES);
+	return ledger->nmaps * (sizeof(XLogRecPtr) + MAP_BYTES) + ledger->nblocks * sizeof(Buffer);
 }
 
 /*
@@ -238,6 +238,7 @@ ledger_load(PageLedger *ledger, const char *from)
 	from += ledger->nmaps * sizeof(XLogRecPtr);
 	ledger->image = palloc(Max(ledger->nmaps, 1) * MAP_BYTES);
 	memcpy(ledger->image, from, ledger->nmaps * MAP_BYTES);
+	ledger->recent = palloc_extended(Max(ledger->nblocks, 1) * sizeof(Buffer), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
 static void
@@ -356,17 +357,23 @@ ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink si
 	UnlockReleaseBuffer(buffer);
 }
 
-static XLogRecPtr
-page_lsn(Relation table, BlockNumber block)
+/*
+ * A page's LSN, found where the page was last.  It is read without the page's
+ * lock: a change that the snapshot sees was committed before the snapshot was
+ * taken, and its LSN was there before that; another's may be missed, or be seen
+ * by half, as it changes nothing for this snapshot.  So it is with a bit of the
+ * map that was seen set: what was done to the page before that has left its LSN,
+ * and what is done later clears the bit.
+ */
+XLogRecPtr
+ledger_page_lsn(Relation table, BlockNumber block, Buffer *recent)
 {
-	Buffer		buffer;
 	XLogRecPtr	lsn;
 
-	CHECK_FOR_INTERRUPTS();
-	buffer = ReadBuffer(table, block);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	lsn = BufferGetLSNAtomic(buffer);
-	UnlockReleaseBuffer(buffer);
+	if (!BufferIsValid(*recent) || !ReadRecentBuffer(table->rd_locator, MAIN_FORKNUM, block, *recent))
+		*recent = ReadBuffer(table, block);
+	lsn = PageGetLSN(BufferGetPage(*recent));
+	ReleaseBuffer(*recent);
 	return lsn;
 }
 
@@ -381,12 +388,22 @@ look_at_pages(PageLedger *ledger, Relation table, BlockNumber nblocks, int map, 
 	BlockNumber last = Min((uint64) first + MAP_PAGES, ledger->nblocks);
 
 	for (BlockNumber block = first; block < last; block++)
-		if (*image_byte(ledger, block) & (uint8) bits->data[(block - first) / 4] & block_bit(block))
-			if (block >= nblocks || (page_lsn(table, block) != ledger->page_lsns[block] && !BROKEN(PAGE_LSN)))
-			{
-				*image_byte(ledger, block) &= ~block_bit(block);
-				ledger->ntaken--;
-			}
+	{
+		Buffer	   *recent = &ledger->recent[block];
+
+		if (block % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (block + PAGES_AHEAD < last && BufferIsValid(recent[PAGES_AHEAD]))
+			__builtin_prefetch(BufferGetPage(recent[PAGES_AHEAD]));
+		if (!(*image_byte(ledger, block) & (uint8) bits->data[(block - first) / 4] & block_bit(block)))
+			continue;
+		if (block >= nblocks
+			|| (ledger_page_lsn(table, block, recent) != ledger->page_lsns[block] && !BROKEN(PAGE_LSN)))
+		{
+			*image_byte(ledger, block) &= ~block_bit(block);
+			ledger->ntaken--;
+		}
+	}
 }
 
 static bool

@@ -8,6 +8,7 @@
 #include "access/htup.h"
 #include "access/xlogdefs.h"
 #include "storage/block.h"
+#include "storage/buf.h"
 #include "utils/rel.h"
 #include "utils/snapshot.h"
 
@@ -22,7 +23,11 @@ typedef struct PageLedger
 	int			nmaps;			/* pages of the visibility map */
 	XLogRecPtr *map_lsns;
 	uint8	   *image;			/* as the map has it, all-visible bits alone: the pages that are taken */
+	Buffer	   *recent;			/* where each page was last, if at all; once loaded */
 } PageLedger;
+
+/* Pages whose memory is fetched ahead, where LSNs of many are asked. */
+#define PAGES_AHEAD 6
 
 /* Where the copy may not be right. */
 typedef struct DirtyPages
@@ -54,13 +59,14 @@ typedef void (*PageRowSink) (void *arg, HeapTuple tuple);
 extern bool ledger_possible(Relation table);
 extern void ledger_begin(PageLedger *ledger, Relation table);
 extern Size ledger_size(const PageLedger *ledger);
-extern Size ledger_copied_size(const PageLedger *ledger);
+extern Size ledger_loaded_size(const PageLedger *ledger);
 extern void ledger_store(const PageLedger *ledger, char *to);
 extern void ledger_load(PageLedger *ledger, const char *from);
 extern bool ledger_take_all(PageLedger *ledger, Relation table, PageRowSink sink, void *arg,
 							const Size *nrows, uint32 *starts, const char *const *refused);
 extern LedgerAnswer ledger_check(PageLedger *ledger, Relation table, BlockNumber nblocks, bool may_look,
 								 DirtyPages *dirty);
+extern XLogRecPtr ledger_page_lsn(Relation table, BlockNumber block, Buffer *recent);
 extern void ledger_read(Relation table, BlockNumber block, Snapshot snapshot, PageRowSink sink, void *arg,
 						PageState *state);
 extern uint32 ledger_max_dirty(BlockNumber nblocks);

@@ -131,7 +131,7 @@ mark_wanted(void *arg, const Entity *entity)
 static bool *
 wanted_nodes(const Needs *needs, Datum kind, const EntityQuestion *question)
 {
-	KindMark	mark = {needs, palloc0(Max(needs->nnodes, 1) * sizeof(bool)), kind};
+	KindMark	mark = {needs, palloc_extended(Max(needs->nnodes, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO), kind};
 	IdSet	   *set;
 	Frontier	ids;
 	Entities   *entities;
@@ -140,7 +140,7 @@ wanted_nodes(const Needs *needs, Datum kind, const EntityQuestion *question)
 	{
 		for (uint32 i = 0; i < needs->nnodes; i++)
 		{
-			EntityState state = entity_question_state(question, needs->ids[i]);
+			EntityState state = needs->counts[i].together > 0 ? entity_question_state(question, needs_id(needs, i)) : 0;
 
 			mark.wanted[i] = state != 0 && same_text(question->kinds.names[state_kind(state)], kind);
 		}
@@ -150,7 +150,7 @@ wanted_nodes(const Needs *needs, Datum kind, const EntityQuestion *question)
 	frontier_init(&ids, set);
 	for (uint32 i = 0; i < needs->nnodes; i++)
 		if (needs->counts[i].together > 0)
-			idset_add(set, &ids, needs->ids[i]);
+			idset_add(set, &ids, needs_id(needs, i));
 	entities = entities_begin(false);
 	entities_read(entities, frontier_keys(&ids), mark_wanted, &mark);
 	entities_end(entities);
@@ -210,7 +210,7 @@ keep_current(Recommending *recommending)
 	bool		isnull;
 
 	for (int i = 0; i < recommending->nbatch; i++)
-		recommending->ids[i] = needs->ids[recommending->batch[i]->number];
+		recommending->ids[i] = needs_id(needs, recommending->batch[i]->number);
 	ask(&plan, "SELECT c.place, c.newer FROM assetreg._current_companions($1, $2) c", recommending, recommending->nbatch);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -236,7 +236,7 @@ keep_fitting(Recommending *recommending)
 
 	for (int i = 0; i < recommending->nbatch; i++)
 		if (recommending->fits[i])
-			recommending->ids[n++] = needs->ids[recommending->batch[i]->number];
+			recommending->ids[n++] = needs_id(needs, recommending->batch[i]->number);
 	if (n == 0)
 		return;
 	ask(&plan, "SELECT assetreg._unfit_companions($1, $2)", recommending, n);
@@ -244,7 +244,7 @@ keep_fitting(Recommending *recommending)
 	nunfit = ArrayGetNItems(ARR_NDIM(unfit), ARR_DIMS(unfit));
 	for (int i = 0; i < recommending->nbatch; i++)
 		for (int u = 0; u < nunfit; u++)
-			if (((int64 *) ARR_DATA_PTR(unfit))[u] == needs->ids[recommending->batch[i]->number])
+			if (((int64 *) ARR_DATA_PTR(unfit))[u] == needs_id(needs, recommending->batch[i]->number))
 				recommending->fits[i] = false;
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -258,7 +258,7 @@ put_companion(Recommending *recommending, const Companion *companion)
 	const Outcome *outcome = companion->outcome;
 	bool		nulls[5] = {[3] = outcome == NULL};
 	Datum		values[5] = {
-		Int64GetDatum(companions->needs->ids[companion->number]),
+		Int64GetDatum(needs_id(companions->needs, companion->number)),
 		Int64GetDatum(companions->needs->counts[companion->number].together),
 		Float8GetDatum(companion_lift(companions, companion)),
 		Float8GetDatum(outcome == NULL ? 0 : (double) outcome->successes / outcome->tries),

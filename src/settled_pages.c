@@ -17,17 +17,13 @@
  *    transaction that has ended has one answer for all time.
  *
  * Both are asked each time, so a snapshot that is older than what was kept
- * reads the page itself, and what it reads is kept if 2 holds for it.  The LSN is
- * read without the page's lock: a change that the snapshot sees was committed
- * before the snapshot was taken, and its LSN was there before that; another's
- * may be missed, or be seen by half, as it changes nothing for this snapshot.
+ * reads the page itself, and what it reads is kept if 2 holds for it.
  *
  * Where all dirty pages are as they were for the question before, not even what
  * they gave need be put together again.
  *
- * Numbers
- * of transactions that wrap around are no danger: a snapshot's xmin and a
- * transaction on a page are both less than two billion from the newest, or the
+ * Numbers of transactions that wrap around are no danger: a snapshot's xmin and
+ * a transaction on a page are both less than two billion from the newest, or the
  * page has been frozen, by 1.  Pages whose rows have several lockers with an
  * update among them, or were moved by a VACUUM FULL of old, are never kept.
  */
@@ -71,9 +67,6 @@ typedef struct PageCheck
 	Buffer		recent;
 	XLogRecPtr	lsn;
 } PageCheck;
-
-/* Pages whose memory is fetched ahead. */
-#define PAGES_AHEAD 6
 
 struct SettledPages
 {
@@ -144,19 +137,6 @@ add_check(SettledPages *pages, const SettledPage *page)
 		pages->newest = page->newest;
 }
 
-static XLogRecPtr
-look(Relation table, BlockNumber block, Buffer *recent)
-{
-	Buffer		buffer = *recent;
-	XLogRecPtr	lsn;
-
-	if (!BufferIsValid(buffer) || !ReadRecentBuffer(table->rd_locator, MAIN_FORKNUM, block, buffer))
-		*recent = buffer = ReadBuffer(table, block);
-	lsn = PageGetLSN(BufferGetPage(buffer));
-	ReleaseBuffer(buffer);
-	return lsn;
-}
-
 /* Does the snapshot know how all that was running when the page was read has ended? */
 static bool
 is_settled(TransactionId newest, Snapshot snapshot)
@@ -184,7 +164,7 @@ settled_pages_same(SettledPages *pages, Relation table, BlockNumber nblocks, con
 		if (i % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
 		if (check->block != dirty->blocks[i] || check->block >= nblocks
-			|| (look(table, check->block, &check->recent) != check->lsn && !BROKEN(SETTLED_LSN)))
+			|| (ledger_page_lsn(table, check->block, &check->recent) != check->lsn && !BROKEN(SETTLED_LSN)))
 			return false;
 	}
 	return true;
@@ -202,7 +182,7 @@ settled_pages_find(SettledPages *pages, Relation table, BlockNumber block, Snaps
 	if (page == NULL || !is_settled(page->newest, snapshot))
 		return NULL;
 	CHECK_FOR_INTERRUPTS();
-	if (look(table, block, &page->recent) != page->lsn && !BROKEN(SETTLED_LSN))
+	if (ledger_page_lsn(table, block, &page->recent) != page->lsn && !BROKEN(SETTLED_LSN))
 		return NULL;
 	page->question = pages->questions;
 	add_check(pages, page);
