@@ -131,9 +131,11 @@ static bool
 use_memory(Needs *needs, EdgeQuestion *question, const int64 *users, int nusers)
 {
 	const EdgeBase *base = question->base;
+	Size		limit = get_hash_memory_limit();
 
+	/* with room for what a walk finds */
 	if (!dense_ids_fit(question, users, nusers)
-		|| (base->nnumbers + (Size) nusers) * (sizeof(NeedCount) + 1) > get_hash_memory_limit() / 2)
+		|| base->nnumbers * sizeof(NeedCount) + nusers * sizeof(uint32) > limit - limit / 8)
 		return false;
 	needs->question = question;
 	needs->first_id = base->first_id;

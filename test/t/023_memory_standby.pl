@@ -123,7 +123,7 @@ $_->reload for $standby, $second;
 my @sessions = map { $_->background_psql('postgres') } $standby, $standby, $second;
 my ($fresh, $old, $cascaded) = @sessions;
 $old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ');
-my $rows = 'SELECT count(*), md5(string_agg((d.dependency_id, d.dependent_id)::text, $$ $$ ORDER BY 1)) FROM assetreg.asset_dependencies d';
+my $rows = 'SELECT count(*), md5(string_agg((d.dependency_id, d.dependent_id)::text, $$ $$ ORDER BY d.dependency_id, d.dependent_id, d.source)) FROM assetreg.asset_dependencies d';
 my $seen = $old->query_safe($rows);
 my @before = map { $_->query_safe($ask) } @sessions;
 like($_, qr/^t\|/, 'a session has memory') for @before;
