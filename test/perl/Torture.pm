@@ -21,11 +21,6 @@ sub prepare_torture
 	my $edges = "$folder/edges";
 	append_to_file($edges, join '', map { join("\t", 100 + $_ * 7 % 100, $_ % 90 + 1, 'copied') . "\n" } 1 .. 150);
 	$node->safe_psql($database, <<"SQL");
--- many pages, so that some of them stay as they are for a while, and few rows, so that SQL is quick
-ALTER TABLE assetreg.asset_dependencies SET (fillfactor = 30);
-ALTER TABLE assetreg.entities SET (fillfactor = 30);
-VACUUM FULL assetreg.asset_dependencies, assetreg.entities;
-VACUUM assetreg.asset_dependencies, assetreg.entities;
 CREATE SEQUENCE compared;
 CREATE TABLE gate ();
 CREATE FUNCTION cut_off() RETURNS void LANGUAGE sql AS \$\$

@@ -24,6 +24,9 @@ $node->start;
 fill($node, 'postgres');
 prepare_torture($node, 'postgres');
 prepare_comparisons($node, 'postgres');
+# many pages, so that some of them stay as they are for a while, and few rows, so that SQL is quick
+$node->safe_psql('postgres', $_) for 'ALTER TABLE assetreg.asset_dependencies SET (fillfactor = 30)', 'ALTER TABLE assetreg.entities SET (fillfactor = 30)',
+	'VACUUM FULL assetreg.asset_dependencies, assetreg.entities', 'VACUUM assetreg.asset_dependencies, assetreg.entities';
 
 my $connstr = $node->connstr('postgres');
 my $compare = "\\set start random(1, 420)\nSELECT nextval(CASE WHEN compare((:start + i * 83) % 420) THEN 'compared' ELSE 'refused' END) FROM generate_series(1, 5) i;\n";
