@@ -186,6 +186,31 @@ SELECT count(*) > 0 AS by_sql FROM pg_stat_xact_user_functions WHERE funcname = 
 ROLLBACK;
 RESET track_functions;
 
+-- many rows at once: new keys, keys that two rows or an entity have, and an index of somebody else's
+INSERT INTO entity_kinds VALUES ('take');
+CREATE TABLE takes (id int PRIMARY KEY, lora bigint REFERENCES assetreg.assets);
+CREATE TABLE retakes () INHERITS (takes);
+INSERT INTO takes SELECT i, :grain FROM generate_series(1, 100) i;
+INSERT INTO retakes SELECT i, NULL FROM generate_series(51, 150) i;
+SELECT track_table('takes', 'take');
+INSERT INTO takes SELECT i, :grain FROM generate_series(201, 300) i;
+CREATE INDEX entities_length_idx ON assetreg.entities (length(key));
+INSERT INTO takes SELECT i, :grain FROM generate_series(301, 400) i;
+DROP INDEX assetreg.entities_length_idx;
+SELECT put_entity('take', '450', 'by hand') > 0 AS put;
+INSERT INTO takes SELECT i, :grain FROM generate_series(401, 500) i;
+INSERT INTO takes SELECT i, :grain FROM generate_series(501, 600) i;
+UPDATE takes SET lora = NULL WHERE id % 2 = 0;
+UPDATE takes SET lora = :grain WHERE id % 4 = 0;
+SELECT * FROM check_tracking();
+SELECT * FROM check_registry();
+SELECT e.id IS NOT NULL AS made, d.dependency_id IS NOT NULL AS with_grain, count(*)
+	FROM (SELECT id FROM takes GROUP BY id) t LEFT JOIN entities e ON e.kind = 'take' AND e.key = t.id::text LEFT JOIN asset_dependencies d ON d.dependent_id = e.id
+	GROUP BY 1, 2 ORDER BY 1, 2;
+DELETE FROM takes;
+SELECT count(*) FROM entities WHERE kind = 'take';
+DROP TABLE takes, retakes;
+
 -- the end of it
 DROP TABLE renders;
 SELECT count(*) FROM entities WHERE kind = 'render';

@@ -322,8 +322,8 @@ row_writer_owner(RowWriter *writer)
 /*
  * What is only looked up and deleted needs one of them, or none.
  */
-static void
-open_all_indexes(RowWriter *writer)
+void
+row_open_indexes(RowWriter *writer)
 {
 	for (int i = 0; !writer->all_indexes && i < writer->info->ri_NumIndices; i++)
 		row_index(writer, i);
@@ -333,11 +333,45 @@ open_all_indexes(RowWriter *writer)
 /* --- writing ------------------------------------------------------------------------------------ */
 
 static void
-check_row(RowWriter *writer)
+check_row(RowWriter *writer, TupleTableSlot *row)
 {
-	writer->row->tts_tableOid = writer->relid;
+	row->tts_tableOid = writer->relid;
 	if (writer->rel->rd_att->constr != NULL)
-		ExecConstraints(writer->info, writer->row, writer->estate);
+		ExecConstraints(writer->info, row, writer->estate);
+}
+
+/*
+ * Makes a slot a row of the table with these values, in the order of the columns
+ * of the RowTable.  Raises what its constraints raise.
+ */
+void
+row_store(RowWriter *writer, TupleTableSlot *row, const Datum *values, const bool *nulls)
+{
+	ExecClearTuple(row);
+	memset(row->tts_isnull, true, row->tts_tupleDescriptor->natts * sizeof(bool));
+	for (int i = 0; i < writer->table->ncolumns; i++)
+	{
+		row->tts_values[writer->columns[i] - 1] = values[i];
+		row->tts_isnull[writer->columns[i] - 1] = nulls != NULL && nulls[i];
+	}
+	ExecStoreVirtualTuple(row);
+	check_row(writer, row);
+}
+
+/*
+ * Inserts a row, given in the order of the columns of the RowTable.  As in SQL,
+ * a row with its unique key is an error.
+ */
+void
+row_insert(RowWriter *writer, const Datum *values, const bool *nulls)
+{
+	row_open_indexes(writer);
+	row_store(writer, writer->row, values, nulls);
+	table_tuple_insert(writer->rel, writer->row, GetCurrentCommandId(true), 0, NULL);
+	ExecInsertIndexTuples(writer->info, writer->row, writer->estate, false, false, NULL, NIL, false);
+	if (writer->table->fires)
+		ExecARInsertTriggers(writer->estate, writer->info, writer->row, NIL, NULL);
+	ResetPerTupleExprContext(writer->estate);
 }
 
 /*
@@ -345,7 +379,7 @@ check_row(RowWriter *writer)
  * for such a row already, so that is not done again until there was a collision.
  */
 static bool
-insert_unless_there(RowWriter *writer)
+insert_speculatively(RowWriter *writer)
 {
 	CommandId	command = GetCurrentCommandId(true);
 
@@ -369,34 +403,18 @@ insert_unless_there(RowWriter *writer)
 }
 
 /*
- * Inserts a row, given in the order of the columns of the RowTable.  False:
- * there is another with its unique key, which the active snapshot need not see.
+ * Inserts a row likewise, where the look-ups have not found it.  False: there is
+ * another with its unique key after all, which the active snapshot need not see.
  */
 bool
-row_insert(RowWriter *writer, const Datum *values, const bool *nulls)
+row_insert_unless_there(RowWriter *writer, const Datum *values, const bool *nulls)
 {
-	TupleTableSlot *row = writer->row;
-	bool		inserted = true;
+	bool		inserted;
 
-	open_all_indexes(writer);
-	ExecClearTuple(row);
-	memset(row->tts_isnull, true, row->tts_tupleDescriptor->natts * sizeof(bool));
-	for (int i = 0; i < writer->table->ncolumns; i++)
-	{
-		row->tts_values[writer->columns[i] - 1] = values[i];
-		row->tts_isnull[writer->columns[i] - 1] = nulls != NULL && nulls[i];
-	}
-	ExecStoreVirtualTuple(row);
-	check_row(writer);
-	if (writer->arbiters != NIL)
-		inserted = insert_unless_there(writer);
-	else
-	{
-		table_tuple_insert(writer->rel, row, GetCurrentCommandId(true), 0, NULL);
-		ExecInsertIndexTuples(writer->info, row, writer->estate, false, false, NULL, NIL, false);
-		if (writer->table->fires)
-			ExecARInsertTriggers(writer->estate, writer->info, row, NIL, NULL);
-	}
+	Assert(writer->arbiters != NIL && !writer->table->fires);
+	row_open_indexes(writer);
+	row_store(writer, writer->row, values, nulls);
+	inserted = insert_speculatively(writer);
 	ResetPerTupleExprContext(writer->estate);
 	return inserted;
 }
@@ -426,13 +444,13 @@ row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *colu
 		row->tts_isnull[writer->columns[columns[i]] - 1] = nulls != NULL && nulls[i];
 	}
 	ExecStoreVirtualTuple(row);
-	check_row(writer);
+	check_row(writer, row);
 	if (table_tuple_update(writer->rel, &tid, row, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot, true,
 						   &failure, &mode, &update_indexes) != TM_Ok)
 		return false;
 	if (update_indexes != TU_None)
 	{
-		open_all_indexes(writer);
+		row_open_indexes(writer);
 		ExecInsertIndexTuples(writer->info, row, writer->estate, true, false, NULL, NIL, update_indexes == TU_Summarizing);
 	}
 	ResetPerTupleExprContext(writer->estate);

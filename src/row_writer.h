@@ -34,6 +34,9 @@ typedef struct RowWriter RowWriter;
 
 /* from so many keys in ascending order on, row_find_onward() is better than row_find() */
 #define ROWS_ONWARD 8
+/* from so many rows on, row_insert_many() is better than row_insert() */
+#define ROWS_AT_ONCE 64
+typedef void (*RowValues) (void *arg, int row, Datum *values, bool *nulls);
 typedef TupleTableSlot *(*RowFind) (RowWriter *writer, int lookup, Datum key1, Datum key2);
 
 extern RowWriter *row_writer_open(const RowTable *table);
@@ -47,7 +50,9 @@ extern TupleTableSlot *row_find(RowWriter *writer, int lookup, Datum key1, Datum
 extern TupleTableSlot *row_next(RowWriter *writer, int lookup);
 extern TupleTableSlot *row_find_onward(RowWriter *writer, int lookup, Datum key1, Datum key2);
 extern Datum row_value(RowWriter *writer, TupleTableSlot *row, int column, bool *isnull);
-extern bool row_insert(RowWriter *writer, const Datum *values, const bool *nulls);
+extern void row_insert(RowWriter *writer, const Datum *values, const bool *nulls);
+extern bool row_insert_unless_there(RowWriter *writer, const Datum *values, const bool *nulls);
+extern bool row_insert_many(RowWriter *writer, int n, RowValues fill, void *arg);
 extern bool row_update(RowWriter *writer, TupleTableSlot *row, int ncolumns, const int *columns, const Datum *values, const bool *nulls);
 extern bool row_delete(RowWriter *writer, ItemPointer tid);
 extern TupleTableSlot *row_lock(RowWriter *writer, ItemPointer tid, LockTupleMode mode);

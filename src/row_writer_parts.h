@@ -48,5 +48,7 @@ struct RowWriter
 };
 
 extern Relation row_index(RowWriter *writer, int i);
+extern void row_open_indexes(RowWriter *writer);
+extern void row_store(RowWriter *writer, TupleTableSlot *row, const Datum *values, const bool *nulls);
 
 #endif							/* ASSETREG_ROW_WRITER_PARTS_H */

@@ -29,6 +29,7 @@ typedef struct Role
 	struct Facts *facts;		/* computes them; NULL: queries must */
 	SPIPlanPtr	old_facts;
 	SPIPlanPtr	new_facts;
+	bool		keys_met;		/* a new row had the key of an entity that was there */
 } Role;
 
 typedef struct Tracked

@@ -103,9 +103,6 @@ entity_says(Writing *writing, TupleTableSlot *row, Datum label, bool label_null,
 	return compare_texts(&old_label, &label) == 0;
 }
 
-/*
- * A new entity may be what references wait for.
- */
 static bool
 open_for_new(Writing *writing)
 {
@@ -116,37 +113,55 @@ open_for_new(Writing *writing)
 	return writing->references != NULL && row_writer_own_triggers_only(writing->references) && OidIsValid(writing->entity_ids);
 }
 
+static TupleTableSlot *
+entity_of(Writing *writing, int i)
+{
+	return row_find(writing->entities, ENTITY_BY_KEY, writing->role->kind, writing->batch->keys.values[i]);
+}
+
+static void
+entity_values(Writing *writing, int i, Datum *values, bool *nulls)
+{
+	Batch	   *batch = writing->batch;
+
+	values[ENTITY_KIND] = writing->role->kind;
+	values[ENTITY_KEY] = batch->keys.values[i];
+	values[ENTITY_LABEL] = batch->labels.values[i];
+	nulls[ENTITY_LABEL] = batch->labels.nulls[i];
+	values[ENTITY_ACTIVE] = BoolGetDatum(*VARDATA_ANY(DatumGetPointer(batch->actives.values[i])) == 't');
+}
+
+static void
+new_id(Writing *writing, int i, Datum *values)
+{
+	writing->rows[i].id = nextval_internal(writing->entity_ids, false);
+	values[ENTITY_ID] = Int64GetDatum(writing->rows[i].id);
+}
+
 /*
- * Makes or changes the entity of a row.  False: a new one is for SQL to make.
+ * Makes or changes the entity of a row, which the last look-up has found or not.
  */
-static bool
-put_entity(Writing *writing, int i)
+static void
+put_entity(Writing *writing, int i, TupleTableSlot *row)
 {
 	static const int columns[] = {ENTITY_LABEL, ENTITY_ACTIVE};
-	Batch	   *batch = writing->batch;
-	Datum		key = batch->keys.values[i];
-	bool		active = *VARDATA_ANY(DatumGetPointer(batch->actives.values[i])) == 't';
-	Datum		values[ENTITY_COLUMNS] = {0, writing->role->kind, key, batch->labels.values[i], BoolGetDatum(active)};
-	bool		nulls[ENTITY_COLUMNS] = {false, false, false, batch->labels.nulls[i], false};
+	Datum		values[ENTITY_COLUMNS];
+	bool		nulls[ENTITY_COLUMNS] = {false};
 
-	for (;;)
+	entity_values(writing, i, values, nulls);
+	for (;; row = entity_of(writing, i))
 	{
-		TupleTableSlot *row = row_find(writing->entities, ENTITY_BY_KEY, writing->role->kind, key);
-
 		if (row == NULL)
 		{
-			if (!open_for_new(writing))
-				return false;
-			writing->rows[i].id = nextval_internal(writing->entity_ids, false);
-			values[ENTITY_ID] = Int64GetDatum(writing->rows[i].id);
-			writing->inserted[i] = writing->held[i] = row_insert(writing->entities, values, nulls);
+			new_id(writing, i, values);
+			writing->inserted[i] = writing->held[i] = row_insert_unless_there(writing->entities, values, nulls);
 		}
 		else
 		{
 			writing->rows[i].id = DatumGetInt64(row_value(writing->entities, row, ENTITY_ID, NULL));
 			writing->rows[i].tid = row->tts_tid;
-			if (entity_says(writing, row, values[ENTITY_LABEL], nulls[ENTITY_LABEL], active))
-				return true;
+			if (entity_says(writing, row, values[ENTITY_LABEL], nulls[ENTITY_LABEL], DatumGetBool(values[ENTITY_ACTIVE])))
+				return;
 			writing->held[i] = row_update(writing->entities, row, 2, columns, &values[ENTITY_LABEL], &nulls[ENTITY_LABEL]);
 		}
 		if (writing->held[i])
@@ -157,38 +172,107 @@ put_entity(Writing *writing, int i)
 	}
 	writing->changed = true;
 	writing->made |= writing->inserted[i];
-	return true;
+}
+
+typedef struct Missing
+{
+	Writing    *writing;
+	int		   *rows;			/* of the batch, whose keys no entity has */
+	int			n;
+	bool		guessed;		/* nobody has looked */
+} Missing;
+
+static void
+missing_entity(void *arg, int n, Datum *values, bool *nulls)
+{
+	Missing    *missing = arg;
+
+	new_id(missing->writing, missing->rows[n], values);
+	entity_values(missing->writing, missing->rows[n], values, nulls);
 }
 
 /*
- * False: nothing was made, as SQL has to do it; what was changed is as it
- * would leave it.
+ * Of rows that have just been inserted it is not worth while to look for the
+ * keys first, until once one of them was there.
+ */
+static bool
+can_guess(Writing *writing)
+{
+	Batch	   *batch = writing->batch;
+
+	if (batch->keys.n < ROWS_AT_ONCE || writing->role->keys_met)
+		return false;
+	for (int i = 0; i < batch->keys.n; i++)
+		if (batch->keys.nulls[i] || !batch->old_keys.nulls[i])
+			return false;
+	return true;
+}
+
+static void
+make_entities(Writing *writing, Missing *missing)
+{
+	if (missing->n >= ROWS_AT_ONCE && row_insert_many(writing->entities, missing->n, missing_entity, missing))
+	{
+		for (int i = 0; i < missing->n; i++)
+			writing->inserted[missing->rows[i]] = writing->held[missing->rows[i]] = true;
+		writing->changed = writing->made = true;
+		return;
+	}
+	writing->role->keys_met |= missing->guessed;
+	for (int i = 0; i < missing->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		put_entity(writing, missing->rows[i], missing->guessed ? entity_of(writing, missing->rows[i]) : NULL);
+	}
+}
+
+/*
+ * False: new ones are for SQL to make; what was changed is as it would leave it.
  */
 static bool
 put_entities(Writing *writing)
 {
-	static OwnQuery query = {"SELECT assetreg._resolve_keys($1, $2)", 2, {TEXTOID, TEXTARRAYOID}};
 	Batch	   *batch = writing->batch;
+	Missing		missing = {writing, palloc_extended(batch->keys.n * sizeof(int), MCXT_ALLOC_HUGE)};
 
+	missing.guessed = can_guess(writing);
 	for (int i = 0; i < batch->keys.n; i++)
-		if (!batch->keys.nulls[i])
-		{
-			CHECK_FOR_INTERRUPTS();
-			check_key(writing, batch->keys.values[i]);
-			if (!put_entity(writing, i))
-				return false;
-		}
-	if (!writing->changed)
-		return true;
-	new_snapshot(writing);
-	if (writing->made && row_find(writing->references, REFERENCE_BY_TYPE, writing->role->kind, 0) != NULL)
 	{
-		Datum		args[] = {writing->role->kind, text_array(&batch->keys)};
+		TupleTableSlot *row;
 
-		run_as_owner(&query, args);
-		new_snapshot(writing);
+		if (batch->keys.nulls[i])
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		check_key(writing, batch->keys.values[i]);
+		row = missing.guessed ? NULL : entity_of(writing, i);
+		if (row != NULL)
+			put_entity(writing, i, row);
+		else
+			missing.rows[missing.n++] = i;
 	}
+	if (missing.n > 0 && !open_for_new(writing))
+		return false;
+	make_entities(writing, &missing);
 	return true;
+}
+
+/*
+ * A new entity may be what references wait for.
+ */
+static void
+resolve_new(Writing *writing)
+{
+	static OwnQuery query = {"SELECT assetreg._resolve_keys($1, $2)", 2, {TEXTOID, TEXTARRAYOID}};
+	Datum		args[] = {writing->role->kind, 0};
+
+	if (!writing->changed)
+		return;
+	new_snapshot(writing);
+	if (!writing->made || row_find(writing->references, REFERENCE_BY_TYPE, writing->role->kind, 0) == NULL)
+		return;
+	args[1] = text_array(&writing->batch->keys);
+	run_as_owner(&query, args);
+	new_snapshot(writing);
 }
 
 /* --- all together ------------------------------------------------------------------------------- */
@@ -236,6 +320,7 @@ write_batch(Writing *writing)
 	delete_gone(writing);
 	if (!put_entities(writing))
 		return false;
+	resolve_new(writing);
 	relink(writing);
 	count_dependents(writing);
 	return true;

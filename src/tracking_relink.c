@@ -262,17 +262,35 @@ unlink_row(Writing *writing, int64 dependent, Stated *stated, int nstated)
 	return true;
 }
 
-static bool
-link_row(Writing *writing, int64 dependent, Stated *stated, int nstated)
+static void
+edge_values(Writing *writing, int64 dependent, const Stated *stated, Datum *values)
 {
+	values[EDGE_DEPENDENT] = Int64GetDatum(dependent);
+	values[EDGE_DEPENDENCY] = Int64GetDatum(stated->target);
+	values[EDGE_RELATION] = writing->batch->edge_relations.values[stated->number];
+	values[EDGE_SOURCE] = writing->role->source;
+	values[EDGE_REQUIRES] = writing->requires;
+	values[EDGE_ADDED_BY] = writing->added_by;
+	values[EDGE_ADDED_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+}
+
+/*
+ * Inserts the edges that are not there.  Of an entity that has just been made
+ * nobody else can have any.
+ */
+static bool
+link_row(Writing *writing, int64 dependent, bool is_new, Stated *stated, int nstated)
+{
+	Datum		values[EDGE_COLUMNS];
+
 	for (int i = 0; i < nstated; i++)
 	{
 		if (stated[i].there)
 			continue;
-		writing->edge[EDGE_DEPENDENT] = Int64GetDatum(dependent);
-		writing->edge[EDGE_DEPENDENCY] = Int64GetDatum(stated[i].target);
-		writing->edge[EDGE_RELATION] = writing->batch->edge_relations.values[stated[i].number];
-		if (!row_insert(writing->edges, writing->edge, NULL))
+		edge_values(writing, dependent, &stated[i], values);
+		if (is_new)
+			row_insert(writing->edges, values, NULL);
+		else if (!row_insert_unless_there(writing->edges, values, NULL))
 			return false;
 		stated[i].there = true;
 		add_pair(&writing->came, stated[i].target, dependent);
@@ -295,7 +313,7 @@ relink_row(Writing *writing, int relinked)
 		return;
 	stated = stated_edges(writing, relinked, dependent, &nstated);
 	while (!((writing->inserted[row] || unlink_row(writing, dependent, stated, nstated))
-			 && link_row(writing, dependent, stated, nstated)))
+			 && link_row(writing, dependent, writing->inserted[row], stated, nstated)))
 	{
 		/* an edge that waited for its target has just been made, or what waited is gone */
 		CHECK_FOR_INTERRUPTS();
@@ -303,6 +321,85 @@ relink_row(Writing *writing, int relinked)
 		new_snapshot(writing);
 	}
 	pfree(stated);
+}
+
+/* --- edges of many rows at once ----------------------------------------------------------------- */
+
+typedef struct NewEdge
+{
+	Stated		stated;
+	int64		dependent;
+} NewEdge;
+
+typedef struct NewEdges
+{
+	Writing    *writing;
+	NewEdge    *edges;
+	int			n;
+	int			size;
+} NewEdges;
+
+static void
+new_edge(void *arg, int n, Datum *values, bool *nulls)
+{
+	NewEdges   *new = arg;
+
+	edge_values(new->writing, new->edges[n].dependent, &new->edges[n].stated, values);
+}
+
+/*
+ * Removes what a row does not state any more, and keeps in mind what to insert.
+ * False: somebody else is changing its edges.
+ */
+static bool
+gather_row(Writing *writing, int relinked, NewEdges *new)
+{
+	int			row = DatumGetInt32(writing->batch->relinked.values[relinked]) - 1;
+	int64		dependent = writing->rows[row].id;
+	int			nstated;
+	Stated	   *stated;
+
+	if (dependent == 0)
+		return true;
+	stated = stated_edges(writing, relinked, dependent, &nstated);
+	if (!writing->inserted[row] && !unlink_row(writing, dependent, stated, nstated))
+		return false;
+	if (new->n + nstated > new->size)
+	{
+		new->size = Max(2 * new->size, new->n + nstated + 1024);
+		new->edges = new->edges ? repalloc_huge(new->edges, new->size * sizeof(NewEdge)) : palloc(new->size * sizeof(NewEdge));
+	}
+	for (int i = 0; i < nstated; i++)
+		if (!stated[i].there)
+			new->edges[new->n++] = (NewEdge) {stated[i], dependent};
+	pfree(stated);
+	return true;
+}
+
+/*
+ * False: not all edges are as they should be, and each row is to be seen to.
+ */
+static bool
+relink_at_once(Writing *writing)
+{
+	NewEdges	new = {writing};
+	bool		done = true;
+
+	for (int i = 0; done && i < writing->batch->relinked.n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		done = gather_row(writing, i, &new);
+	}
+	if (done && new.n > 0)
+		done = row_insert_many(writing->edges, new.n, new_edge, &new);
+	if (!done)
+	{
+		new_snapshot(writing);
+		return false;
+	}
+	for (int i = 0; i < new.n; i++)
+		add_pair(&writing->came, new.edges[i].stated.target, new.edges[i].dependent);
+	return true;
 }
 
 /*
@@ -373,15 +470,14 @@ relink(Writing *writing)
 	lock_targets(writing);
 	lock_dependents(writing);
 	new_snapshot(writing);
-	writing->edge[EDGE_SOURCE] = writing->role->source;
-	writing->edge[EDGE_REQUIRES] = PointerGetDatum(construct_empty_array(TEXTOID));
-	writing->edge[EDGE_ADDED_BY] = CStringGetTextDatum(attribution_actor());
-	writing->edge[EDGE_ADDED_AT] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	writing->requires = PointerGetDatum(construct_empty_array(TEXTOID));
+	writing->added_by = CStringGetTextDatum(attribution_actor());
 	writing->ascending = dependents_ascend(writing);
-	for (int i = 0; i < writing->batch->relinked.n; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		relink_row(writing, i);
-	}
+	if (writing->batch->relinked.n < ROWS_AT_ONCE || !relink_at_once(writing))
+		for (int i = 0; i < writing->batch->relinked.n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			relink_row(writing, i);
+		}
 	note_waiting(writing);
 }

@@ -51,7 +51,8 @@ typedef struct Writing
 	int			nown;
 	IdPairs		came;
 	IdPairs		went;
-	Datum		edge[EDGE_COLUMNS];
+	Datum		requires;		/* of new edges */
+	Datum		added_by;
 } Writing;
 
 extern int	compare_found(const void *a, const void *b);
