@@ -19,6 +19,7 @@
 #include "storage/predicate.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
 
@@ -29,6 +30,7 @@
 
 PG_FUNCTION_INFO_V1(assetreg_require_tables);
 PG_FUNCTION_INFO_V1(assetreg_require_autocommit);
+PG_FUNCTION_INFO_V1(assetreg_forget_plans);
 
 static Oid
 relation_oid(const char *relname)
@@ -77,6 +79,22 @@ assetreg_require_autocommit(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
 				 errmsg("%s() cannot run inside a transaction block", text_to_cstring(PG_GETARG_TEXT_PP(0))),
 				 errhint("It commits as it goes: call it in autocommit mode.")));
+	PG_RETURN_VOID();
+}
+
+/*
+ * assetreg._forget_plans(): plans that read entities are made anew, in this
+ * session at once, in others from the commit on.  PostgreSQL keeps those of
+ * foreign keys as long as the session: made while the table was small, they read
+ * all of it for each edge when it has grown.
+ */
+Datum
+assetreg_forget_plans(PG_FUNCTION_ARGS)
+{
+	Relation	rel = catalog_open("entities");
+
+	CacheInvalidateRelcache(rel);
+	table_close(rel, NoLock);
 	PG_RETURN_VOID();
 }
 

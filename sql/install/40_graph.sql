@@ -1,5 +1,10 @@
 -- The dependency graph: its rules, the ways in, and the walks.
 
+CREATE FUNCTION assetreg._forget_plans() RETURNS void
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'assetreg_forget_plans';
+COMMENT ON FUNCTION assetreg._forget_plans() IS 'lets plans that read entities be made anew, as the table has grown';
+
 -- For the plans of its queries see _assets_sync_trigger().
 CREATE FUNCTION assetreg._entities_check_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -37,6 +42,9 @@ BEGIN
 		RAISE EXCEPTION 'entity "%" belongs to an asset and must agree with it',
 				(SELECT n.kind || '/' || n.key FROM new_rows n WHERE n.id = wrong)
 			USING ERRCODE = 'integrity_constraint_violation', HINT = 'Change the asset; its entity follows.';
+	END IF;
+	IF TG_OP = 'INSERT' AND EXISTS (SELECT FROM new_rows OFFSET 999) THEN
+		PERFORM assetreg._forget_plans();
 	END IF;
 	RETURN NULL;
 END

@@ -15,6 +15,7 @@ CREATE FUNCTION assetreg._stated_edges(relation regclass, source text, kind text
 	RETURNS SETOF record
 	LANGUAGE sql VOLATILE ROWS 100000
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = on
 	AS $$
 	WITH s AS MATERIALIZED (SELECT DISTINCT s.key, s.kind, s.ref FROM assetreg._stated($1, $2) s WHERE s.ref IS NOT NULL)
 	SELECT d.id, x.id, CASE WHEN s.kind IS NULL AND s.ref ~ '^[^/@]+/[^@]+$' THEN s.ref END
@@ -26,9 +27,38 @@ CREATE FUNCTION assetreg._stated_edges(relation regclass, source text, kind text
 	$$;
 COMMENT ON FUNCTION assetreg._stated_edges(regclass, text, text) IS 'the edges that the rows of a tracked table state';
 
+CREATE FUNCTION assetreg._derived_edges(source text, OUT place tid, OUT dependent_id bigint, OUT dependency_id bigint, OUT name text)
+	RETURNS SETOF record
+	LANGUAGE sql STABLE ROWS 100000
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = on
+	AS $$
+	SELECT d.ctid, d.dependent_id, d.dependency_id, a.type || '/' || a.name
+	FROM assetreg.asset_dependencies d LEFT JOIN assetreg.assets a ON a.id = d.dependency_id WHERE d.source = $1
+	$$;
+COMMENT ON FUNCTION assetreg._derived_edges(text) IS 'the edges of one source, and where their rows are';
+
+-- Statistics know nothing of a table that was just taken in: of 100,000 stated edges and what is taken for a few that are there
+-- a nested loop would compare each with each.
+CREATE FUNCTION assetreg._surplus_edges(relation regclass, source text, kind text) RETURNS tid[]
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
+	AS $$
+BEGIN
+	RETURN ARRAY(
+		WITH s AS MATERIALIZED (SELECT s.* FROM assetreg._stated_edges($1, $2, $3) s), e AS MATERIALIZED (SELECT e.* FROM assetreg._derived_edges($2) e)
+		SELECT e.place FROM e
+		WHERE NOT EXISTS (SELECT FROM s WHERE e.dependent_id = s.dependent_id AND e.dependency_id = s.dependency_id)
+		  AND NOT EXISTS (SELECT FROM s WHERE e.dependent_id = s.dependent_id AND e.name = s.name));
+END
+$$;
+COMMENT ON FUNCTION assetreg._surplus_edges(regclass, text, text) IS 'the places of edges that the rows of a tracked table do not state';
+
 CREATE FUNCTION assetreg._compare_table(root regclass, OUT missing bigint, OUT surplus bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
+	SET enable_nestloop = off
 	AS $$
 DECLARE
 	r record;
@@ -45,10 +75,8 @@ BEGIN
 			missing := missing + counts[1];
 			surplus := surplus + counts[2];
 		END IF;
-		WITH s AS MATERIALIZED (SELECT s.* FROM assetreg._stated_edges($1, r.source, r.kind) s), e AS MATERIALIZED (
-			SELECT d.dependent_id, d.dependency_id, a.type || '/' || a.name AS name
-			FROM assetreg.asset_dependencies d LEFT JOIN assetreg.assets a ON a.id = d.dependency_id WHERE d.source = r.source
-		)
+		WITH s AS MATERIALIZED (SELECT s.* FROM assetreg._stated_edges($1, r.source, r.kind) s),
+			 e AS MATERIALIZED (SELECT e.* FROM assetreg._derived_edges(r.source) e)
 		SELECT ARRAY[(SELECT count(*) FROM s
 					  WHERE NOT EXISTS (SELECT FROM e WHERE e.dependent_id = s.dependent_id AND e.dependency_id = s.dependency_id)
 						AND NOT EXISTS (SELECT FROM e WHERE e.dependent_id = s.dependent_id AND e.name = s.name)),
@@ -90,6 +118,7 @@ CREATE FUNCTION assetreg._remove_surplus(root regclass) RETURNS void
 	AS $$
 DECLARE
 	r record;
+	surplus tid[];
 BEGIN
 	FOR r IN SELECT t.link, t.source, t.kind FROM assetreg._tracking_of($1) t WHERE t.root = $1 LOOP
 		IF NOT r.link THEN
@@ -97,12 +126,8 @@ BEGIN
 				SELECT e.id FROM assetreg.entities e
 				WHERE e.kind = r.kind AND e.key NOT IN (SELECT s.key FROM assetreg._stated($1, r.source) s WHERE s.ref IS NULL)));
 		END IF;
-		WITH s AS MATERIALIZED (SELECT s.* FROM assetreg._stated_edges($1, r.source, r.kind) s)
-		DELETE FROM assetreg.asset_dependencies d
-			WHERE d.source = r.source
-			  AND NOT EXISTS (SELECT FROM s WHERE s.dependent_id = d.dependent_id AND s.dependency_id = d.dependency_id)
-			  AND NOT EXISTS (SELECT FROM s JOIN assetreg.assets a ON a.type || '/' || a.name = s.name
-							  WHERE s.dependent_id = d.dependent_id AND a.id = d.dependency_id);
+		surplus := assetreg._surplus_edges($1, r.source, r.kind);
+		DELETE FROM assetreg.asset_dependencies d WHERE d.ctid = ANY (surplus);
 	END LOOP;
 END
 $$;
