@@ -31,21 +31,26 @@ BEGIN
 	END IF;
 	-- who is about to depend on them holds a share of this lock
 	PERFORM FROM assetreg.entities e WHERE e.id = ANY (gone) ORDER BY e.id FOR UPDATE;
-	-- a dependent of an asset type without its asset goes, too: what it needed is nobody's any more
+	-- A dependent of an asset type without its asset goes, too: what it needed is nobody's any more.  A dependent is locked before
+	-- its edges, as by who deletes it.  Each is looked up: after an ANALYZE while it was empty the planner takes any table for
+	-- one of a single row, and would pair all with all.
 	WITH kept AS (
 		INSERT INTO assetreg.unresolved_references AS u (dependent_id, reference, type, source, relation, requires)
 			SELECT d.dependent_id, coalesce(s.reference, e.kind || '/' || e.key), e.kind, d.source, d.relation, d.requires
-			FROM assetreg.entities e
-				 JOIN assetreg.asset_dependencies d ON d.dependency_id = e.id
-				 JOIN assetreg.entities dependent ON dependent.id = d.dependent_id
+			FROM (SELECT u.id FROM unnest(gone) u (id) ORDER BY u.id) g
+				 CROSS JOIN LATERAL (SELECT e.kind, e.key FROM assetreg.entities e WHERE e.id = g.id OFFSET 0) e
+				 CROSS JOIN LATERAL (SELECT d.dependent_id, d.source FROM assetreg.asset_dependencies d
+									 WHERE d.dependency_id = g.id ORDER BY d.dependent_id, d.source OFFSET 0) k
+				 CROSS JOIN LATERAL (SELECT x.id FROM assetreg.entities x
+									 WHERE x.id = k.dependent_id
+									   AND (EXISTS (SELECT FROM assetreg.assets a WHERE a.id = x.id)
+											OR NOT EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = x.kind))
+									 FOR KEY SHARE) dependent
+				 CROSS JOIN LATERAL (SELECT d.* FROM assetreg.asset_dependencies d
+									 WHERE d.dependency_id = g.id AND d.dependent_id = dependent.id AND d.source = k.source FOR UPDATE) d
 				 LEFT JOIN LATERAL (SELECT min(r.reference) AS reference
 									FROM assetreg.assets a CROSS JOIN LATERAL assetreg._stated_references(a.metadata) r
 									WHERE d.source = 'metadata' AND a.id = d.dependent_id AND r.relation = d.relation) s ON true
-			WHERE e.id = ANY (gone)
-			  AND (EXISTS (SELECT FROM assetreg.assets a WHERE a.id = dependent.id)
-				   OR NOT EXISTS (SELECT FROM assetreg.asset_types t WHERE t.name = dependent.kind))
-			ORDER BY d.dependency_id, d.dependent_id
-			FOR KEY SHARE OF dependent FOR UPDATE OF d  -- in the order in which deleting a dependent locks them
 			ON CONFLICT ON CONSTRAINT unresolved_references_pkey
 			DO UPDATE SET seen_at = excluded.seen_at, requires = ARRAY(SELECT DISTINCT r FROM unnest(u.requires || excluded.requires) r ORDER BY r)
 			RETURNING u.reference, u.source
