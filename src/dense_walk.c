@@ -174,37 +174,44 @@ prefetch(const DenseState *state, uint32 i, uint32 end)
 		__builtin_prefetch(&state->csr.neighbours[state->csr.offsets[state->queue[i + NEIGHBOURS_AHEAD]]]);
 }
 
-/* One body for four kinds of levels, each compiled on its own. */
+/*
+ * One body for four kinds of levels, each compiled on its own.  Works on a copy
+ * of the state, which stays in registers as nobody else is given its address.
+ */
 static pg_attribute_always_inline bool
 expand(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end, const bool wide, const bool changed)
 {
-	int64		first_id = state->base->first_id;
+	DenseState	s = *state;
+	int64		first_id = s.base->first_id;
 
 	for (uint32 i = begin; i < end; i++)
 	{
-		uint32		number = state->queue[i];
-		uint32		degree = degree_of(state, number);
-		const uint32 *neighbours = degree > 0 ? state->csr.neighbours + state->csr.offsets[number] : NULL;
+		uint32		number = s.queue[i];
+		uint32		degree = degree_of(&s, number);
+		const uint32 *neighbours = degree > 0 ? s.csr.neighbours + s.csr.offsets[number] : NULL;
+		bool		anew = changed && id_filter_has(s.changed, first_id + number);
 
-		prefetch(state, i, end);
+		prefetch(&s, i, end);
 		if (i % 4096 == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (changed && id_filter_has(state->changed, first_id + number))
+		if (unlikely(anew || (Size) s.nqueue + degree >= s.size))
 		{
-			if (!expand_changed(state, question, number, degree))
+			*state = s;
+			if (!(anew ? expand_changed(state, question, number, degree) : reserve(state, degree)))
 				return false;
-			continue;
+			s = *state;
+			if (anew)
+				continue;
 		}
-		if (!reserve(state, degree))
-			return false;
 		for (uint32 n = 0; n < degree; n++)
 		{
 			uint32		neighbour = csr_number(neighbours[n]);
 
-			visit(state, neighbour, !wide || !csr_leaf(neighbours[n])
-				  || (changed && id_filter_has(state->changed, first_id + neighbour)));
+			visit(&s, neighbour, !wide || !csr_leaf(neighbours[n])
+				  || (changed && id_filter_has(s.changed, first_id + neighbour)));
 		}
 	}
+	*state = s;
 	return true;
 }
 
