@@ -17,6 +17,7 @@ use Torture;
 use Test::More;
 
 my $seconds = $ENV{MEMORY_SECONDS} // 45;
+my $walkers = $ENV{MEMORY_WALKERS} // 3;	# sessions that compare the whole graph
 my $node = new_server('main');
 $node->append_conf('postgresql.conf', "deadlock_timeout = 100ms\nsession_preload_libraries = 'assetreg'");
 $node->append_conf('postgresql.conf', "assetreg.break = $ENV{ASSETREG_BREAK}") if $ENV{ASSETREG_BREAK};
@@ -63,7 +64,7 @@ torture($seconds,
 	[ 'rewrites', $connstr, [], @rewrites, "VACUUM (FULL, SKIP_LOCKED) assetreg.asset_dependencies;\n\\sleep 200 ms\n" ],
 	[ 'read committed', $connstr, [qw(-c 3)],
 		gated("${compare}SELECT nextval('copied') FROM assetreg.graph_cache_status WHERE edges > 0 AND dirty_pages < pages;\n") ],
-	[ 'the whole graph', $connstr, [qw(-c 3)], gated("SELECT count(nextval('walked')) FROM generate_series(1, compare_all());\n") ],
+	[ 'the whole graph', $connstr, [ '-c', $walkers ], gated("SELECT count(nextval('walked')) FROM generate_series(1, compare_all());\n") ],
 	[ 'prepared, memory of their own', "$connstr options='-c assetreg.graph_cache_shared=off'", [qw(-M prepared)], gated($compare) ],
 	[ 'repeatable read', $connstr, [qw(-c 2)], gated("BEGIN ISOLATION LEVEL REPEATABLE READ;\n" . "$compare\\sleep 40 ms\n" x 5 . "COMMIT;\n") ],
 	# memory leaves these to SQL, but they hold rows back, and write
