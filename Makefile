@@ -106,7 +106,7 @@ faults:
 # BREAK=1 to 8 (src/broken.h) breaks a rule, which has to be noticed; it reaches the build through the environment.
 torture:
 	@test/deps check
-	@MEMORY_SECONDS=$(or $(SECONDS),600) MEMORY_WALKERS=$(or $(WALKERS),3) ASSETREG_BREAK=$(BREAK) ONLY=tap TAP=020_memory test/check
+	@MEMORY_SECONDS=$(or $(SECONDS),600) MEMORY_WALKERS=$(or $(WALKERS),1) ASSETREG_BREAK=$(BREAK) ONLY=tap TAP=020_memory test/check
 
 # Variables given to make (EDGES=1000000) reach bench/run through the environment.
 bench: export ASSETREG_CONF ?= $(file <bench/postgresql.conf)
@@ -134,7 +134,7 @@ help:
 	@echo 'make demo            a sample studio on a private server; PSQL=1 leaves you in psql on it'
 	@echo 'make check           every test; ONLY="regress pgtap" limits it to these tiers'
 	@echo 'make faults          events while the server and who uses it are killed; SECONDS=200'
-	@echo 'make torture         the graph in memory against the index and SQL; SECONDS=600; WALKERS=3 sessions walk all of it; BREAK=1 to 8 breaks a rule'
+	@echo 'make torture         the graph in memory against the index and SQL; SECONDS=600; WALKERS=1 session walks all of it; BREAK=1 to 8 breaks a rule'
 	@echo 'make bench           the walk against WITH RECURSIVE and others; EDGES=1000000'
 	@echo 'make fuzz            hostile headers of model files, with sanitizers; SECONDS=60 for each reader'
 	@echo 'make lint            what a reader or a compiler would stumble over'

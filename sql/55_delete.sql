@@ -339,7 +339,7 @@ SELECT dependent_id, octet_length(reference), reference = 'lora/' || repeat(U&'\
 
 -- Tables of the studio's that reference assets.
 SELECT make_registry();
-CREATE TABLE restricted (id int, asset bigint REFERENCES assetreg.assets ON DELETE RESTRICT);
+CREATE TABLE restricted (id int, asset bigint REFERENCES assetreg.assets);
 CREATE TABLE cascaded (id int, asset bigint REFERENCES assetreg.assets ON DELETE CASCADE);
 CREATE TABLE nulled (id int, asset bigint REFERENCES assetreg.assets ON DELETE SET NULL);
 INSERT INTO cascaded VALUES (1, 4), (2, 2), (3, 1);

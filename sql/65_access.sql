@@ -264,7 +264,7 @@ SET LOCAL assetreg.actor = 'mallory';
 SET SESSION assetreg.actor TO mallory;
 SELECT set_config('assetreg.actor', 'mallory', false);
 SELECT set_config('assetreg.actor', 'mallory', true);
-SELECT set_config('AssetReg.ACTOR', 'mallory', false);
+SELECT code, lower(message) FROM error($$SELECT set_config('AssetReg.ACTOR', 'mallory', false)$$);  -- 18 has the name in its own spelling
 UPDATE pg_settings SET setting = 'mallory' WHERE name = 'assetreg.actor';
 CREATE FUNCTION forge() RETURNS void LANGUAGE sql SET assetreg.actor = 'mallory' AS '';
 ALTER ROLE regress_assetreg_contributor SET assetreg.actor = 'mallory';

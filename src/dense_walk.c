@@ -114,26 +114,38 @@ reserve(DenseState *state, uint32 more)
 	return true;
 }
 
+/* What a loop finds, in registers as nobody else is given its address. */
+typedef struct DenseFound
+{
+	uint64	   *seen;
+	uint32	   *queue;
+	uint32		nqueue;
+	uint32		nfound;
+} DenseFound;
+
 /* Written into the queue in any case, kept there if it is wanted: no branch to guess. */
 static pg_attribute_always_inline void
-visit(DenseState *state, uint32 number, bool wanted)
+visit(DenseFound *found, uint32 number, bool wanted)
 {
-	uint64	   *word = &state->seen[number / 64];
-	uint32		is_new = ~(*word >> (number % 64)) & 1;
+	uint64		word = found->seen[number / 64];
+	uint32		is_new = ~(word >> (number % 64)) & 1;
 
-	*word |= UINT64CONST(1) << (number % 64);
-	state->queue[state->nqueue] = number;
-	state->nqueue += is_new & wanted;
-	state->nfound += is_new;
+	found->seen[number / 64] = word | UINT64CONST(1) << (number % 64);
+	found->queue[found->nqueue] = number;
+	found->nqueue += is_new & wanted;
+	found->nfound += is_new;
 }
 
 static void
 visit_ids(void *arg, int64 id, const int64 *neighbours, int nneighbours)
 {
 	DenseState *state = arg;
+	DenseFound	found = {state->seen, state->queue, state->nqueue, state->nfound};
 
 	for (int i = 0; i < nneighbours; i++)
-		visit(state, (uint64) neighbours[i] - (uint64) state->base->first_id, true);
+		visit(&found, (uint64) neighbours[i] - (uint64) state->base->first_id, true);
+	state->nqueue = found.nqueue;
+	state->nfound = found.nfound;
 }
 
 static inline uint32
@@ -174,44 +186,41 @@ prefetch(const DenseState *state, uint32 i, uint32 end)
 		__builtin_prefetch(&state->csr.neighbours[state->csr.offsets[state->queue[i + NEIGHBOURS_AHEAD]]]);
 }
 
-/*
- * One body for four kinds of levels, each compiled on its own.  Works on a copy
- * of the state, which stays in registers as nobody else is given its address.
- */
+/* One body for four kinds of levels, each compiled on its own. */
 static pg_attribute_always_inline bool
 expand(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end, const bool wide, const bool changed)
 {
-	DenseState	s = *state;
-	int64		first_id = s.base->first_id;
+	int64		first_id = state->base->first_id;
 
 	for (uint32 i = begin; i < end; i++)
 	{
-		uint32		number = s.queue[i];
-		uint32		degree = degree_of(&s, number);
-		const uint32 *neighbours = degree > 0 ? s.csr.neighbours + s.csr.offsets[number] : NULL;
-		bool		anew = changed && id_filter_has(s.changed, first_id + number);
+		uint32		number = state->queue[i];
+		uint32		degree = degree_of(state, number);
+		const uint32 *neighbours = degree > 0 ? state->csr.neighbours + state->csr.offsets[number] : NULL;
+		DenseFound	found;
 
-		prefetch(&s, i, end);
+		prefetch(state, i, end);
 		if (i % 4096 == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (unlikely(anew || (Size) s.nqueue + degree >= s.size))
+		if (changed && id_filter_has(state->changed, first_id + number))
 		{
-			*state = s;
-			if (!(anew ? expand_changed(state, question, number, degree) : reserve(state, degree)))
+			if (!expand_changed(state, question, number, degree))
 				return false;
-			s = *state;
-			if (anew)
-				continue;
+			continue;
 		}
+		if (!reserve(state, degree))
+			return false;
+		found = (DenseFound) {state->seen, state->queue, state->nqueue, state->nfound};
 		for (uint32 n = 0; n < degree; n++)
 		{
 			uint32		neighbour = csr_number(neighbours[n]);
 
-			visit(&s, neighbour, !wide || !csr_leaf(neighbours[n])
-				  || (changed && id_filter_has(s.changed, first_id + neighbour)));
+			visit(&found, neighbour, !wide || !csr_leaf(neighbours[n])
+				  || (changed && id_filter_has(state->changed, first_id + neighbour)));
 		}
+		state->nqueue = found.nqueue;
+		state->nfound = found.nfound;
 	}
-	*state = s;
 	return true;
 }
 
