@@ -101,32 +101,50 @@ BEGIN
 	END IF;
 	RETURN from_memory;
 END $$;
--- all that depends on each entity at once, as sums of hashes: how many walks were compared
-CREATE FUNCTION all_walks(source text, OUT sums text, OUT depths numeric) LANGUAGE plpgsql STABLE AS $$
+-- four walks from every entity at once, as sums of hashes; the last hash is one of depths, which SQL does not know
+CREATE FUNCTION all_walks(source text) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	sums text[];
 BEGIN
 	PERFORM set_config('assetreg.graph_source', source, true);
-	SELECT count(*) || ' ' || sum(hashint8extended(e.id, hashint8extended(w.entity_id, 0)))::numeric, sum(hashint8extended(e.id, hashint8extended(w.entity_id, w.depth)))::numeric
-		INTO sums, depths FROM assetreg.entities e CROSS JOIN LATERAL assetreg.dependents(ARRAY[e.id]) w;
+	SELECT ARRAY[up.sums, down.sums, counts.sums, impacts.sums, up.depths] INTO sums
+	FROM (SELECT count(*) || ' ' || sum(hashint8extended(e.id, hashint8extended(w.entity_id, 0)))::numeric, sum(hashint8extended(e.id, hashint8extended(w.entity_id, w.depth)))::text
+		  FROM assetreg.entities e CROSS JOIN LATERAL assetreg.dependents(ARRAY[e.id]) w) up (sums, depths),
+		 (SELECT count(*) || ' ' || sum(hashint8extended(w.entity_id, hashint8extended(e.id, 0)))::numeric
+		  FROM assetreg.entities e CROSS JOIN LATERAL assetreg.dependencies_of(e.id) w) down (sums),
+		 (SELECT sum(hashint8extended(e.id, assetreg.dependent_count(e.id, true)))::text FROM assetreg.entities e) counts (sums),
+		 (SELECT sum(hashtextextended(concat_ws(' ', e.id, w.kind, w.affected, w.active), 0))::text
+		  FROM assetreg.entities e CROSS JOIN LATERAL assetreg.impact(e.id) w) impacts (sums);
+	RETURN sums;
 END $$;
-CREATE FUNCTION compare_all() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
-DECLARE
-	memory record;
-	index record;
-	by_sql text;
-	from_memory boolean;
-BEGIN
-	memory := all_walks('memory');
-	from_memory := used FROM assetreg.graph_cache_status;
-	index := all_walks('index');
+CREATE FUNCTION all_walks_by_sql() RETURNS text[] LANGUAGE sql STABLE AS $$
 	WITH RECURSIVE up AS (
 		SELECT id AS start, id FROM assetreg.entities
 		UNION SELECT u.start, d.dependent_id FROM up u JOIN assetreg.asset_dependencies d ON d.dependency_id = u.id
+	), found AS MATERIALIZED (
+		SELECT start, id FROM up WHERE id <> start
+	), pairs (sums) AS (
+		SELECT count(*) || ' ' || sum(hashint8extended(start, hashint8extended(id, 0)))::numeric FROM found
+	), counts (sums) AS (
+		SELECT sum(hashint8extended(e.id, coalesce(f.n, 0)))::text
+		FROM assetreg.entities e LEFT JOIN (SELECT start, count(*) AS n FROM found GROUP BY start) f ON f.start = e.id
+	), kinds AS (
+		SELECT f.start, e.kind, count(*) AS affected, count(*) FILTER (WHERE e.active) AS active FROM found f JOIN assetreg.entities e USING (id) GROUP BY 1, 2
 	)
-	SELECT count(*) || ' ' || sum(hashint8extended(start, hashint8extended(id, 0)))::numeric INTO by_sql FROM up WHERE id <> start;
-	IF memory IS DISTINCT FROM index OR memory.sums IS DISTINCT FROM by_sql THEN
+	SELECT ARRAY[p.sums, p.sums, c.sums, (SELECT sum(hashtextextended(concat_ws(' ', start, kind, affected, active), 0))::text FROM kinds)] FROM pairs p, counts c
+$$;
+-- how many walks were compared
+CREATE FUNCTION compare_all() RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+	memory text[] := all_walks('memory');
+	from_memory boolean := used FROM assetreg.graph_cache_status;
+	index text[] := all_walks('index');
+	by_sql text[] := all_walks_by_sql();
+BEGIN
+	IF memory IS DISTINCT FROM index OR memory[:4] IS DISTINCT FROM by_sql THEN
 		RAISE EXCEPTION 'walks from all differ: memory %, index %, SQL %', memory, index, by_sql USING ERRCODE = 'XX000';
 	END IF;
-	RETURN CASE WHEN from_memory THEN (SELECT count(*) FROM assetreg.entities) ELSE 0 END;
+	RETURN CASE WHEN from_memory THEN (SELECT 4 * count(*) FROM assetreg.entities) ELSE 0 END;
 END $$;
 -- the same where no setting can be changed
 CREATE FUNCTION compare_as_set(start bigint) RETURNS bigint LANGUAGE plpgsql STABLE PARALLEL SAFE AS $$
