@@ -6,7 +6,8 @@
  * is built when walks by the index have taken as much work as building it will,
  * so a connection that asks little never builds, and one that asks much never
  * works more than about twice what it had to.  In the same way it is built anew
- * when pages that another base would have, have been read again and again.  Of
+ * when pages that another base would have, have been read again and again.  A
+ * graph that turned out to be too large is tried again after twice the work.  Of
  * several connections that would build, one does; the others go by the index
  * until it is done.
  *
@@ -43,27 +44,42 @@ PG_FUNCTION_INFO_V1(assetreg_graph_cache_status);
 #define AUTO_LIMIT (256 * 1024)	/* kB */
 
 /* More work than any build takes. */
-#define EARNED PG_INT32_MAX
+#define EARNED PG_INT64_MAX
+/* A table may get smaller again. */
+#define MAX_REFUSALS 5
 
 char	   *assetreg_graph_cache = NULL;
 static bool assetreg_graph_cache_shared = true;
 
-typedef struct CachedBase
+/* What is kept of a table, whichever copy of it is there. */
+typedef struct Keeping
 {
-	MemoryContext context;		/* holds this struct, too, and the image or its mapping */
+	const char *name;
+	ImageMaker	maker;
+	Size		work;			/* done by the index since a copy was made or refused: edges, or rows */
+	int			refusals;		/* one after the other, of a copy that was tried */
+	const char *refused;		/* why, the last time */
+	uint64		outdated;		/* the generation of one that was given up as such */
+	int64		nbuilds;
+} Keeping;
+
+/* A copy of a table. */
+typedef struct Copy
+{
+	MemoryContext context;		/* holds the image or its mapping, and what reads it */
 	const BaseImage *image;
 	bool		shared;
+	Size		reread;			/* pages that another one would have, so far */
+} Copy;
+
+typedef struct CachedBase
+{
+	Copy		copy;			/* its context holds this struct, too */
 	EdgeBase   *base;
 	int			nquestions;		/* open now */
 	bool		given_up;		/* to be freed with the last of them */
-	Size		reread;			/* pages that another base would have, so far */
-
-	/* of the entities, once they have been asked about */
-	MemoryContext entities_context;	/* holds their image or its mapping, too */
-	const BaseImage *entities_image;
-	bool		entities_shared;
+	Copy		entities_copy;	/* once they have been asked about */
 	EntityBase *entities;		/* or NULL */
-	Size		entities_reread;
 } CachedBase;
 
 typedef struct Question
@@ -74,15 +90,12 @@ typedef struct Question
 	MemoryContextCallback ended;
 } Question;
 
+static Keeping edges = {.name = "edges", .maker = edge_base_build};
+static Keeping entities = {.name = "entities", .maker = entity_base_build};
 static CachedBase *cache = NULL;
-static uint64 outdated = 0;		/* the base that was given up as such */
-static uint64 outdated_entities = 0;
-static Size work = 0;			/* of walks by the index, in edges, since a base was built or refused */
-static Size entity_work = 0;	/* the same of entities, in rows */
 static int	limit_kb = AUTO_LIMIT;
 static const char *refused = NULL;	/* why the last walk was not answered from here */
 static uint32 last_dirty = 0;
-static int64 nbuilds = 0;
 static int64 nwalks = 0;
 
 static bool
@@ -113,6 +126,7 @@ static void
 assign_graph_cache(const char *newval, void *extra)
 {
 	limit_kb = *(int *) extra;
+	edges.refusals = entities.refusals = 0;
 }
 
 void
@@ -134,28 +148,33 @@ graph_cache_init(void)
  * Counts what a walk by the index has read.
  */
 void
-graph_cache_add_work(Size edges)
+graph_cache_add_work(Size read)
 {
-	work += edges;
+	edges.work += read;
+}
+
+static Size
+limit(void)
+{
+	return (Size) limit_kb * 1024;
 }
 
 /* Bytes that a base takes, also those that others read as well. */
 static Size
 memory_used(const CachedBase *cached)
 {
-	return MemoryContextMemAllocated(cached->context, true)
-		+ (cached->shared ? cached->image->size : 0)
-		+ (cached->entities != NULL && cached->entities_shared ? cached->entities_image->size : 0);
+	return MemoryContextMemAllocated(cached->copy.context, true)
+		+ (cached->copy.shared ? cached->copy.image->size : 0)
+		+ (cached->entities != NULL && cached->entities_copy.shared ? cached->entities_copy.image->size : 0);
 }
 
 /* What the edges leave to the entities, whatever questions will keep of them. */
 static Size
 memory_left(const CachedBase *cached)
 {
-	Size		limit = (Size) limit_kb * 1024;
-	Size		edges = cached->image->size + cached->image->beside;
+	Size		used = cached->copy.image->size + cached->copy.image->beside;
 
-	return edges < limit ? limit - edges : 0;
+	return used < limit() ? limit() - used : 0;
 }
 
 static void
@@ -165,14 +184,14 @@ give_up(CachedBase *cached)
 		cache = NULL;
 	cached->given_up = true;
 	if (cached->nquestions == 0)
-		MemoryContextDelete(cached->context);
+		MemoryContextDelete(cached->copy.context);
 }
 
 /* Gives a base up that another one would be better than, also for who asks next. */
 static void
 give_up_outdated(CachedBase *cached)
 {
-	outdated = cached->image->generation;
+	edges.outdated = cached->copy.image->generation;
 	give_up(cached);
 }
 
@@ -186,46 +205,68 @@ refuse(const char *why)
 
 /* Has enough been spent elsewhere to spend so much here? */
 static bool
-pays(Size price)
+pays(const Keeping *keeping, Size price)
 {
-	return assetreg_graph_source == GRAPH_SOURCE_MEMORY || work >= price;
+	return assetreg_graph_source == GRAPH_SOURCE_MEMORY || keeping->work >= price;
 }
 
 /*
- * Makes this connection's base; NULL and the reason where there is none to be
- * had or it does not pay.  On an error the context goes with its parent.
+ * Another connection's copy of a table, or a new one, in a context of its own
+ * below the current one.  False and the reason where there is none to be had or
+ * it does not pay: what was refused costs twice as much the next time.
  */
+static bool
+obtain_copy(Keeping *keeping, Relation table, Size limit, Copy *copy, const char **why)
+{
+	ImageRequest request = {
+		.name = keeping->name, .maker = keeping->maker, .table = table, .limit = limit, .outdated = keeping->outdated,
+		.share = assetreg_graph_cache_shared, .wait = assetreg_graph_source != GRAPH_SOURCE_MEMORY,
+		.make = pays(keeping, ((Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE) << keeping->refusals)
+	};
+	MemoryContext caller;
+
+	copy->context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
+	caller = MemoryContextSwitchTo(copy->context);
+	copy->image = base_image_obtain(&request);
+	copy->shared = request.shared;
+	copy->reread = 0;
+	MemoryContextSwitchTo(caller);
+
+	keeping->nbuilds += request.made;
+	if (request.tried || copy->image != NULL)
+		keeping->work = 0;
+	if (copy->image != NULL)
+	{
+		keeping->refusals = 0;
+		return true;
+	}
+	if (request.tried)
+	{
+		keeping->refusals = Min(keeping->refusals + 1, MAX_REFUSALS);
+		keeping->refused = request.refused;
+	}
+	*why = request.refused != NULL ? request.refused
+		: keeping->refusals > 0 ? keeping->refused : "building it does not pay yet";
+	MemoryContextDelete(copy->context);
+	return false;
+}
+
+/* Makes this connection's base.  On an error its context goes with its parent. */
 static CachedBase *
 make_base(Relation table, const char **why)
 {
-	ImageRequest request = {
-		.name = "edges", .maker = edge_base_build, .table = table, .limit = (Size) limit_kb * 1024, .outdated = outdated,
-		.share = assetreg_graph_cache_shared, .make = pays((Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE),
-		.wait = assetreg_graph_source != GRAPH_SOURCE_MEMORY
-	};
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	const BaseImage *image = base_image_obtain(&request);
-	CachedBase *cached = NULL;
+	Copy		copy;
+	CachedBase *cached;
+	MemoryContext caller;
 
-	if (image != NULL)
-	{
-		cached = palloc0(sizeof(CachedBase));
-		cached->context = context;
-		cached->image = image;
-		cached->shared = request.shared;
-		cached->base = edge_base_open(image);
-		MemoryContextSetParent(context, TopMemoryContext);
-		nbuilds += request.made;
-	}
+	if (!obtain_copy(&edges, table, limit(), &copy, why))
+		return NULL;
+	caller = MemoryContextSwitchTo(copy.context);
+	cached = palloc0(sizeof(CachedBase));
+	cached->copy = copy;
+	cached->base = edge_base_open(copy.image);
 	MemoryContextSwitchTo(caller);
-	if (request.tried || image != NULL)
-		work = 0;
-	if (image == NULL)
-	{
-		*why = request.refused != NULL ? request.refused : "building it does not pay yet";
-		MemoryContextDelete(context);
-	}
+	MemoryContextSetParent(copy.context, TopMemoryContext);
 	return cached;
 }
 
@@ -235,7 +276,7 @@ question_ended(void *arg)
 	CachedBase *cached = ((Question *) arg)->cached;
 
 	if (--cached->nquestions == 0 && cached->given_up)
-		MemoryContextDelete(cached->context);
+		MemoryContextDelete(cached->copy.context);
 }
 
 /* A question of the base, open until its memory context is gone. */
@@ -262,11 +303,11 @@ static void
 count_rereading(CachedBase *cached, const DirtyPages *dirty)
 {
 	last_dirty = dirty->nblocks;
-	cached->reread += dirty->nfoldable;
-	if (cached->reread > cached->base->ledger.nblocks)
+	cached->copy.reread += dirty->nfoldable;
+	if (cached->copy.reread > cached->base->ledger.nblocks)
 	{
 		/* that was the price of another one */
-		work = EARNED;
+		edges.work = EARNED;
 		give_up_outdated(cached);
 	}
 }
@@ -276,7 +317,7 @@ ask(CachedBase *cached, Relation table, EdgeDirection direction)
 {
 	Question   *question = open_question(cached);
 	MemoryContext caller = MemoryContextSwitchTo(question->context);
-	bool		may_look = pays((Size) cached->base->ledger.nblocks * EDGES_A_LOOK);
+	bool		may_look = pays(&edges, (Size) cached->base->ledger.nblocks * EDGES_A_LOOK);
 	LedgerAnswer answer = edge_base_ask(cached->base, table, direction, may_look, &question->edges);
 	const char *why = NULL;
 
@@ -292,7 +333,7 @@ ask(CachedBase *cached, Relation table, EdgeDirection direction)
 	if (why == NULL)
 	{
 		if (may_look && assetreg_graph_source != GRAPH_SOURCE_MEMORY)
-			work = 0;
+			edges.work = 0;
 		refused = NULL;
 		nwalks++;
 		count_rereading(cached, &question->edges.dirty);
@@ -314,7 +355,7 @@ ask_table(Relation table, EdgeDirection direction)
 
 	if (!catalog_pages_readable(table) || !ledger_possible(table))
 		return refuse("the table's pages may not be read by this statement");
-	if (cache != NULL && (memory_used(cache) > (Size) limit_kb * 1024 || cache->image->superseded))
+	if (cache != NULL && (memory_used(cache) > limit() || cache->copy.image->superseded))
 		give_up(cache);
 	if (cache != NULL && !RelFileLocatorEquals(cache->base->ledger.file, table->rd_locator) && !BROKEN(FILE))
 		give_up(cache);
@@ -353,50 +394,32 @@ graph_cache_edges(EdgeDirection direction)
 void
 graph_cache_add_entity(void)
 {
-	entity_work++;
+	entities.work++;
 }
 
-/* Makes the part of the entities; on an error the context goes with its parent. */
+/* Makes the part of the entities; on an error its context goes with its parent. */
 static bool
 make_entities(CachedBase *cached, Relation table, const char **why)
 {
-	ImageRequest request = {
-		.name = "entities", .maker = entity_base_build, .table = table, .limit = memory_left(cached), .outdated = outdated_entities,
-		.share = assetreg_graph_cache_shared, .wait = assetreg_graph_source != GRAPH_SOURCE_MEMORY,
-		.make = assetreg_graph_source == GRAPH_SOURCE_MEMORY
-			|| entity_work >= (Size) RelationGetNumberOfBlocks(table) * EDGES_A_PAGE
-	};
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "assetreg graph entities", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	const BaseImage *image = base_image_obtain(&request);
+	MemoryContext caller;
 
-	if (request.tried || image != NULL)
-		entity_work = 0;
-	if (image != NULL)
-	{
-		cached->entities = entity_base_open(image);
-		cached->entities_image = image;
-		cached->entities_shared = request.shared;
-		cached->entities_context = context;
-		cached->entities_reread = 0;
-		MemoryContextSetParent(context, cached->context);
-	}
+	if (!obtain_copy(&entities, table, memory_left(cached), &cached->entities_copy, why))
+		return false;
+	caller = MemoryContextSwitchTo(cached->entities_copy.context);
+	cached->entities = entity_base_open(cached->entities_copy.image);
 	MemoryContextSwitchTo(caller);
-	if (image != NULL)
-		return true;
-	*why = request.refused != NULL ? request.refused : "building the entities does not pay yet";
-	MemoryContextDelete(context);
-	return false;
+	MemoryContextSetParent(cached->entities_copy.context, cached->copy.context);
+	return true;
 }
 
 /* Outdated: another one would be better, also for who asks next. */
 static void
-give_up_entities(CachedBase *cached, bool out_of_date)
+give_up_entities(CachedBase *cached, bool outdated)
 {
-	if (out_of_date)
-		outdated_entities = cached->entities_image->generation;
+	if (outdated)
+		entities.outdated = cached->entities_copy.image->generation;
 	cached->entities = NULL;
-	MemoryContextDelete(cached->entities_context);
+	MemoryContextDelete(cached->entities_copy.context);
 }
 
 static EntityQuestion *
@@ -410,11 +433,11 @@ ask_entities(CachedBase *cached, Relation table, const char **why)
 	/* nobody else reads what is given up here */
 	if (cached->entities != NULL && cached->nquestions == 1)
 	{
-		bool		reread = cached->entities_reread > cached->entities->ledger.nblocks;
+		bool		reread = cached->entities_copy.reread > cached->entities->ledger.nblocks;
 
 		if (reread)
-			entity_work = EARNED;
-		if (reread || cached->entities_image->superseded
+			entities.work = EARNED;
+		if (reread || cached->entities_copy.image->superseded
 			|| (!RelFileLocatorEquals(cached->entities->ledger.file, table->rd_locator) && !BROKEN(FILE)))
 			give_up_entities(cached, reread);
 	}
@@ -422,7 +445,7 @@ ask_entities(CachedBase *cached, Relation table, const char **why)
 		return NULL;
 	question = entity_base_ask(cached->entities, table, why);
 	if (question != NULL)
-		cached->entities_reread += question->dirty.nfoldable;
+		cached->entities_copy.reread += question->dirty.nfoldable;
 	else if (cached->nquestions == 1)
 		give_up_entities(cached, true);
 	return question;
@@ -438,13 +461,13 @@ graph_cache_entities(EdgeQuestion *question)
 	Relation	table = catalog_open("entities");
 	MemoryContext caller = MemoryContextSwitchTo(((Question *) question)->context);
 	const char *why;
-	EntityQuestion *entities = ask_entities(((Question *) question)->cached, table, &why);
+	EntityQuestion *found = ask_entities(((Question *) question)->cached, table, &why);
 
 	MemoryContextSwitchTo(caller);
 	table_close(table, NoLock);
-	if (entities == NULL)
+	if (found == NULL)
 		ereport(DEBUG1, (errmsg_internal("kinds are not read from memory: %s", why)));
-	return entities;
+	return found;
 }
 
 /*
@@ -464,13 +487,13 @@ assetreg_graph_cache_status(PG_FUNCTION_ARGS)
 	values[2] = Int64GetDatum(cache == NULL ? 0 : cache->base->nedges);
 	values[3] = Int64GetDatum(cache == NULL ? 0 : cache->base->ledger.nblocks);
 	values[4] = Int64GetDatum(cache == NULL ? 0 : last_dirty);
-	values[5] = TimestampTzGetDatum(cache == NULL ? 0 : cache->image->made_at);
+	values[5] = TimestampTzGetDatum(cache == NULL ? 0 : cache->copy.image->made_at);
 	nulls[5] = cache == NULL;
-	values[6] = Int64GetDatum(nbuilds);
+	values[6] = Int64GetDatum(edges.nbuilds);
 	values[7] = Int64GetDatum(nwalks);
 	values[8] = refused == NULL ? (Datum) 0 : CStringGetTextDatum(refused);
 	nulls[8] = refused == NULL;
-	values[9] = BoolGetDatum(cache != NULL && cache->shared);
+	values[9] = BoolGetDatum(cache != NULL && cache->copy.shared);
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 

@@ -14,6 +14,6 @@ extern EdgeQuestion *graph_cache_edges(EdgeDirection direction);
 extern EntityQuestion *graph_cache_entities(EdgeQuestion *question);
 extern void graph_cache_add_entity(void);
 extern void graph_cache_done(EdgeQuestion *question);
-extern void graph_cache_add_work(Size work);
+extern void graph_cache_add_work(Size read);
 
 #endif							/* ASSETREG_GRAPH_CACHE_H */

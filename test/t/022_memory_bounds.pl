@@ -68,6 +68,16 @@ compare('plain', 'a bound that is lowered later', 'the graph is larger than asse
 # it would be mapped anew for every question
 compare('plain', 'a bound without room for what questions keep', 'the graph is larger than assetreg.graph_cache',
 	"SELECT assetreg.dependent_count(5, true);\nSELECT set_config('assetreg.graph_cache', bytes / 1024 || 'kB', false) FROM assetreg.graph_cache_status;");
+# as no page of the table has to be looked at by the index, who looks at them is who tries to copy it
+my $tries = $node->safe_psql('plain', <<'SQL');
+SET assetreg.graph_cache = '64kB';
+CREATE TEMP TABLE before AS SELECT heap_blks_read + heap_blks_hit AS blocks FROM pg_statio_all_tables WHERE relid = 'assetreg.asset_dependencies'::regclass;
+DO $$ BEGIN FOR i IN 1 .. 60 LOOP PERFORM assetreg.dependent_count(5, true); END LOOP; END $$;
+SELECT pg_stat_force_next_flush();
+SELECT round((heap_blks_read + heap_blks_hit - blocks)::numeric / (pg_relation_size(relid) / 8192), 1) || ' ' || (SELECT refused FROM assetreg.graph_cache_status)
+FROM before, pg_statio_all_tables WHERE relid = 'assetreg.asset_dependencies'::regclass;
+SQL
+like($tries, qr/^([2-9]|1\d)\.\d the graph is larger than/m, 'a graph that is too large is copied less and less often');
 my ($status, $out, $error) = $node->psql('plain', "SELECT assetreg.dependent_count(5); SET assetreg.graph_cache = 'plenty'");
 like($error, qr/invalid value for parameter "assetreg.graph_cache": "plenty"\nDETAIL:  .*"off", "auto" or a size/, 'a bound that is none');
 compare('plain', 'entities that vanish meanwhile', 'used',
