@@ -161,7 +161,7 @@ row_insert_many(RowWriter *writer, int n, RowValues fill, void *arg)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool done = false;
+	ErrorData  *volatile error = NULL;
 
 	Assert(!writer->table->fires);
 	row_open_indexes(writer);
@@ -173,18 +173,21 @@ row_insert_many(RowWriter *writer, int n, RowValues fill, void *arg)
 	{
 		insert_all(writer, n, fill, arg);
 		ReleaseCurrentSubTransaction();
-		done = true;
 	}
 	PG_CATCH();
 	{
 		MemoryContextSwitchTo(caller);
-		if (geterrcode() != ERRCODE_UNIQUE_VIOLATION)
-			PG_RE_THROW();
+		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(caller);
 	CurrentResourceOwner = owner;
-	return done;
+	if (error == NULL)
+		return true;
+	if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		ReThrowError(error);	/* whoever catches it takes only his own subtransaction back */
+	FreeErrorData(error);
+	return false;
 }

@@ -131,6 +131,46 @@ is($node->safe_psql('postgres', 'SELECT * FROM assetreg.check_tracking()'), 'stu
 is($node->safe_psql('postgres', 'SELECT * FROM assetreg.repair_tracking()'), 'studio.scene_types|1|0', 'repair_tracking() takes it in');
 is(differences('postgres'), '0|0|0|0', 'as it should');
 
+# Many rows at once are written in a subtransaction of their own: whatever ends that, at whatever moment, all of the statement
+# is taken back, and the transaction goes on.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE studio.shots (id int PRIMARY KEY, scene_type_id int REFERENCES studio.scene_types, lora text);
+SELECT assetreg.track_table('studio.shots', 'shot', asset_columns => '{lora}');
+CREATE TABLE studio.cancelled (at_ms int);
+SQL
+my ($took) = $node->safe_psql('postgres', <<'SQL') =~ /^(\d+)$/m;
+\set shots 'SELECT i, (SELECT min(id) FROM studio.scene_types), ''lora/l1'' FROM generate_series(1, 4000) i'
+BEGIN;
+INSERT INTO studio.shots :shots;
+SELECT ceil(extract(epoch FROM clock_timestamp() - now()) * 1000)::int;
+ROLLBACK;
+SQL
+my ($moments, $after) = (40, '');
+for my $i (1 .. $moments)
+{
+	my $ms = 1 + int($took * $i / $moments);
+	my ($rc, $out, $error) = $node->psql('postgres', <<"SQL");
+SET statement_timeout = $ms;
+BEGIN;
+DO \$\$
+BEGIN
+	INSERT INTO studio.shots SELECT i, (SELECT min(id) FROM studio.scene_types), 'lora/l1' FROM generate_series(1, 4000) i;
+	RAISE EXCEPTION 'not cancelled' USING ERRCODE = 'P0099';
+EXCEPTION
+	WHEN query_canceled THEN INSERT INTO studio.cancelled VALUES ($ms);
+	WHEN SQLSTATE 'P0099' THEN NULL;
+END \$\$;
+SET LOCAL statement_timeout = 0;
+SELECT 'left' FROM studio.shots UNION ALL SELECT 'left' FROM assetreg.entities WHERE kind = 'shot';
+COMMIT;
+SQL
+	$after .= "$ms ms: $out $error\n" if "$out$error" ne '';
+}
+is($after, '', 'what is cancelled amid many rows leaves nothing');
+cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM studio.cancelled'), '>', 3, 'and some were');
+is($node->safe_psql('postgres', 'SELECT * FROM assetreg.check_tracking() UNION ALL SELECT object, NULL, NULL FROM assetreg.check_registry()'), '', 'graph and registry are whole');
+$node->safe_psql('postgres', 'DROP TABLE studio.shots, studio.cancelled');
+
 # a dump and its restore; a column that is dropped leaves its number to another there
 $node->safe_psql('postgres', 'ALTER TABLE studio.scene_types ADD COLUMN early text'); $node->safe_psql('postgres', 'ALTER TABLE studio.scene_types DROP COLUMN early; ALTER TABLE studio.templates DROP COLUMN base_id');
 $node->command_ok([ 'pg_dump', '-Fd', '-f', $node->basedir . '/dump', '-h', $node->host, '-p', $node->port, 'postgres' ], 'a dump');
