@@ -16,6 +16,7 @@
 
 #include "graph.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
 #include "dense_walk.h"
@@ -35,6 +36,7 @@ typedef struct DenseState
 	uint64	   *seen;
 	Size		nwords;
 	uint64	   *before;			/* the bits before a wide level; or NULL */
+	uint64	   *order;			/* clear; or NULL */
 	bool		any_wide;
 	uint32	   *queue;			/* what is to be expanded, with a place to spare */
 	uint32		nqueue;
@@ -277,6 +279,34 @@ tell(const DenseWalk *walk, DenseState *state, int depth, bool wide, uint32 end)
 	walk->level(walk->arg, &level);
 }
 
+/*
+ * What is many is expanded in order of numbers, so that its edges are read
+ * almost one after the other.  Where there is no room, as it came.
+ */
+static void
+put_in_order(DenseState *state, uint32 begin, uint32 end)
+{
+	Size		bytes = state->nwords * sizeof(uint64);
+
+	if (end - begin < state->nwords)
+		return;
+	if (state->order == NULL)
+	{
+		if (state->size * sizeof(uint32) + bytes > state->limit)
+			return;
+		state->limit -= bytes;
+		state->order = palloc_extended(bytes, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	}
+	for (uint32 i = begin; i < end; i++)
+		state->order[state->queue[i] / 64] |= UINT64CONST(1) << (state->queue[i] % 64);
+	for (Size word = 0; word < state->nwords; word++)
+	{
+		for (uint64 bits = state->order[word]; bits != 0; bits &= bits - 1)
+			state->queue[begin++] = word * 64 + pg_rightmost_one_pos64(bits);
+		state->order[word] = 0;
+	}
+}
+
 static bool
 walk_levels(DenseWalk *walk, DenseState *state)
 {
@@ -294,6 +324,8 @@ walk_levels(DenseWalk *walk, DenseState *state)
 		state->any_wide |= wide;
 		if (wide && walk->level != NULL && !keep_bits(state))
 			return false;
+		if (wide)
+			put_in_order(state, begin, end);
 		if (!expand_level(state, walk->question, begin, end, wide))
 			return false;
 		if (walk->level != NULL && state->nfound > nfound)
@@ -333,5 +365,7 @@ dense_walk(DenseWalk *walk)
 		pfree(state.queue);
 	if (state.before != NULL)
 		pfree(state.before);
+	if (state.order != NULL)
+		pfree(state.order);
 	return done;
 }
