@@ -8,7 +8,8 @@
  * Levels are walked in one of two ways.  A narrow one puts all that it finds
  * into the queue, so that a small walk does not pay for the size of the graph.
  * A wide one puts there only what has neighbours: most of a registry's entities
- * have none.  What it found are the bits that were not set before it.
+ * have none.  What it found are the bits that were not set before it.  The few
+ * that have none in the base, but for this snapshot, are looked for after it.
  *
  * The bits belong to the base and are left clear.
  */
@@ -24,8 +25,12 @@
 #define OFFSETS_AHEAD 8
 #define NEIGHBOURS_AHEAD 4
 
-/* A level is wide from so many edges on, and from one edge on for so many words of bits. */
+/* A level is wide from so many edges on, and from one edge on for so many words of bits; tests have small graphs. */
+#ifdef USE_ASSERT_CHECKING
+#define WIDE_EDGES 16
+#else
 #define WIDE_EDGES 256
+#endif
 #define WIDE_WORDS 16
 
 typedef struct DenseState
@@ -33,10 +38,13 @@ typedef struct DenseState
 	const EdgeBase *base;
 	Csr			csr;
 	const IdFilter *changed;	/* entities whose edges the base does not know; NULL: none */
+	uint32	   *leaves;			/* of these, those without edges in the base, not found so far; from the first wide level on */
+	uint32		nleaves;
 	uint64	   *seen;
 	Size		nwords;
 	uint64	   *before;			/* the bits before a wide level; or NULL */
 	uint64	   *order;			/* clear; or NULL */
+	bool		wide;			/* is this level? */
 	bool		any_wide;
 	uint32	   *queue;			/* what is to be expanded, with a place to spare */
 	uint32		nqueue;
@@ -138,6 +146,12 @@ visit(DenseFound *found, uint32 number, bool wanted)
 	found->nfound += is_new;
 }
 
+static inline uint32
+degree_of(const DenseState *state, uint32 number)
+{
+	return number < state->base->nids ? state->csr.offsets[number + 1] - state->csr.offsets[number] : 0;
+}
+
 static void
 visit_ids(void *arg, int64 id, const int64 *neighbours, int nneighbours)
 {
@@ -145,15 +159,13 @@ visit_ids(void *arg, int64 id, const int64 *neighbours, int nneighbours)
 	DenseFound	found = {state->seen, state->queue, state->nqueue, state->nfound};
 
 	for (int i = 0; i < nneighbours; i++)
-		visit(&found, (uint64) neighbours[i] - (uint64) state->base->first_id, true);
+	{
+		uint32		number = (uint64) neighbours[i] - (uint64) state->base->first_id;
+
+		visit(&found, number, !state->wide || degree_of(state, number) > 0);
+	}
 	state->nqueue = found.nqueue;
 	state->nfound = found.nfound;
-}
-
-static inline uint32
-degree_of(const DenseState *state, uint32 number)
-{
-	return number < state->base->nids ? state->csr.offsets[number + 1] - state->csr.offsets[number] : 0;
 }
 
 static bool
@@ -214,12 +226,7 @@ expand(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end, cons
 			return false;
 		found = (DenseFound) {state->seen, state->queue, state->nqueue, state->nfound};
 		for (uint32 n = 0; n < degree; n++)
-		{
-			uint32		neighbour = csr_number(neighbours[n]);
-
-			visit(&found, neighbour, !wide || !csr_leaf(neighbours[n])
-				  || (changed && id_filter_has(state->changed, first_id + neighbour)));
-		}
+			visit(&found, csr_number(neighbours[n]), !wide || !csr_leaf(neighbours[n]));
 		state->nqueue = found.nqueue;
 		state->nfound = found.nfound;
 	}
@@ -227,11 +234,11 @@ expand(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end, cons
 }
 
 static bool
-expand_level(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end, bool wide)
+expand_level(DenseState *state, EdgeQuestion *question, uint32 begin, uint32 end)
 {
 	if (state->changed != NULL)
-		return wide ? expand(state, question, begin, end, true, true) : expand(state, question, begin, end, false, true);
-	return wide ? expand(state, question, begin, end, true, false) : expand(state, question, begin, end, false, false);
+		return state->wide ? expand(state, question, begin, end, true, true) : expand(state, question, begin, end, false, true);
+	return state->wide ? expand(state, question, begin, end, true, false) : expand(state, question, begin, end, false, false);
 }
 
 /* Keeps the bits of now, to tell what a level adds to them. */
@@ -259,11 +266,11 @@ keep_bits(DenseState *state)
 #include "lib/sort_template.h"
 
 static void
-tell(const DenseWalk *walk, DenseState *state, int depth, bool wide, uint32 end)
+tell(const DenseWalk *walk, DenseState *state, int depth, uint32 end)
 {
 	DenseLevel	level = {.depth = depth, .first_id = state->base->first_id};
 
-	if (wide)
+	if (state->wide)
 	{
 		level.now = state->seen;
 		level.before = state->before;
@@ -307,6 +314,49 @@ put_in_order(DenseState *state, uint32 begin, uint32 end)
 	}
 }
 
+static inline bool
+is_seen(const DenseState *state, uint32 number)
+{
+	return (state->seen[number / 64] >> (number % 64) & 1) != 0;
+}
+
+/* Who has edges that were added, and none in the base, and has not been found. */
+static void
+note_leaves(DenseState *state, const EdgeList *added)
+{
+	state->leaves = palloc_extended(added->nedges * sizeof(uint32), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < added->nedges; i++)
+	{
+		uint64		number = (uint64) added->edges[i].id - (uint64) state->base->first_id;
+
+		if (number < state->base->nnumbers && degree_of(state, number) == 0 && !is_seen(state, number)
+			&& (state->nleaves == 0 || state->leaves[state->nleaves - 1] != number))
+			state->leaves[state->nleaves++] = number;
+	}
+}
+
+/* Puts those of them into the queue that a wide level has found; a narrow one has done so. */
+static bool
+queue_leaves(DenseState *state)
+{
+	if (!reserve(state, state->nleaves))
+		return false;
+	for (uint32 i = 0; i < state->nleaves;)
+	{
+		uint32		number = state->leaves[i];
+
+		if (!is_seen(state, number))
+		{
+			i++;
+			continue;
+		}
+		if (state->wide)
+			state->queue[state->nqueue++] = number;
+		state->leaves[i] = state->leaves[--state->nleaves];
+	}
+	return true;
+}
+
 static bool
 walk_levels(DenseWalk *walk, DenseState *state)
 {
@@ -319,17 +369,19 @@ walk_levels(DenseWalk *walk, DenseState *state)
 	{
 		uint32		end = state->nqueue;
 		uint32		nfound = state->nfound;
-		bool		wide = is_wide(state, begin, end);
 
-		state->any_wide |= wide;
-		if (wide && walk->level != NULL && !keep_bits(state))
+		state->wide = is_wide(state, begin, end);
+		state->any_wide |= state->wide;
+		if (state->wide && walk->level != NULL && !keep_bits(state))
 			return false;
-		if (wide)
+		if (state->wide)
 			put_in_order(state, begin, end);
-		if (!expand_level(state, walk->question, begin, end, wide))
+		if (state->wide && state->changed != NULL && state->leaves == NULL)
+			note_leaves(state, &walk->question->added);
+		if (!expand_level(state, walk->question, begin, end) || !queue_leaves(state))
 			return false;
 		if (walk->level != NULL && state->nfound > nfound)
-			tell(walk, state, depth, wide, end);
+			tell(walk, state, depth, end);
 		begin = end;
 	}
 	walk->nfound = state->nfound - walk->nstarts;
@@ -361,6 +413,8 @@ dense_walk(DenseWalk *walk)
 		for (uint32 i = 0; i < state.nqueue; i++)
 			state.seen[state.queue[i] / 64] = 0;
 	dense_seen_end(question, state.any_wide);
+	if (state.leaves != NULL)
+		pfree(state.leaves);
 	if (state.queue != NULL)
 		pfree(state.queue);
 	if (state.before != NULL)
