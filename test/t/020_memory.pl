@@ -1,4 +1,4 @@
-# The graph in memory is exact for the statement's snapshot whatever happens: for MEMORY_SECONDS (45) sessions
+# The graph in memory is exact for the statement's snapshot whatever happens: for MEMORY_SECONDS (60) sessions
 # change the edges in every way there is, others vacuum, rewrite and truncate the table, and readers hold walks
 # through memory against walks by the index and WITH RECURSIVE, all three under one snapshot: of a statement, of
 # a transaction held long, exported, in old cursors, amid changes of their own. Then a table of more than one
@@ -16,7 +16,7 @@ use Registry;
 use Torture;
 use Test::More;
 
-my $seconds = $ENV{MEMORY_SECONDS} // 45;
+my $seconds = $ENV{MEMORY_SECONDS} // 60;
 my $walkers = $ENV{MEMORY_WALKERS} // 1;	# sessions that compare the whole graph
 my $node = new_server('main');
 $node->append_conf('postgresql.conf', "deadlock_timeout = 100ms\nsession_preload_libraries = 'assetreg'");
