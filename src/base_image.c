@@ -49,6 +49,8 @@
 /* Third field of an advisory lock; those of users have 1 and 2. */
 #define LOCK_KIND 3
 
+const char	image_too_large[] = "the graph is larger than assetreg.graph_cache";
+
 typedef struct Mapping
 {
 	MemoryContextCallback unmap;

@@ -56,6 +56,9 @@ typedef struct ImageRequest
 	const char *refused;
 } ImageRequest;
 
+/* Why a maker refuses what is beyond its limit. */
+extern const char image_too_large[];
+
 extern BaseImage *base_image_make(Size size, Size beside, Relation table);
 extern const BaseImage *base_image_obtain(ImageRequest *request);
 

@@ -99,7 +99,7 @@ make_room(EdgeBuild *build)
 	/* as large again is what the neighbours alone will take */
 	if (build->size * sizeof(Edge) * 2 > build->limit || build->size > PG_UINT32_MAX / 4)
 	{
-		build->refused = "the graph is larger than assetreg.graph_cache";
+		build->refused = image_too_large;
 		return false;
 	}
 	build->size *= 2;
@@ -313,7 +313,7 @@ make_image(EdgeBuild *build, Relation table)
 	}
 	if (size + Max(beside, build->nedges * sizeof(Edge)) > build->limit)
 	{
-		build->refused = "the graph is larger than assetreg.graph_cache";
+		build->refused = image_too_large;
 		return NULL;
 	}
 

@@ -140,7 +140,7 @@ take_entity(void *arg, HeapTuple tuple)
 	{
 		if (build->size * sizeof(ChangedEntity) > build->limit || build->size > PG_UINT32_MAX / 4)
 		{
-			build->refused = "the entities take more than assetreg.graph_cache";
+			build->refused = image_too_large;
 			return;
 		}
 		build->size *= 2;
@@ -214,7 +214,7 @@ make_image(EntityBuild *build, Relation table)
 	head.rows = image_place(&size, head.nrows * sizeof(uint32));
 	if (size + beside > build->limit)
 	{
-		build->refused = "the entities take more than assetreg.graph_cache";
+		build->refused = image_too_large;
 		return NULL;
 	}
 

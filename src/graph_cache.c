@@ -57,8 +57,7 @@ typedef struct Keeping
 	const char *name;
 	ImageMaker	maker;
 	Size		work;			/* done by the index since a copy was made or refused: edges, or rows */
-	int			refusals;		/* one after the other, of a copy that was tried */
-	const char *refused;		/* why, the last time */
+	int			refusals;		/* one after the other, as it would be too large */
 	uint64		outdated;		/* the generation of one that was given up as such */
 	int64		nbuilds;
 } Keeping;
@@ -213,7 +212,7 @@ pays(const Keeping *keeping, Size price)
 /*
  * Another connection's copy of a table, or a new one, in a context of its own
  * below the current one.  False and the reason where there is none to be had or
- * it does not pay: what was refused costs twice as much the next time.
+ * it does not pay: what was too large costs twice as much the next time.
  */
 static bool
 obtain_copy(Keeping *keeping, Relation table, Size limit, Copy *copy, const char **why)
@@ -234,19 +233,14 @@ obtain_copy(Keeping *keeping, Relation table, Size limit, Copy *copy, const char
 
 	keeping->nbuilds += request.made;
 	if (request.tried || copy->image != NULL)
+	{
 		keeping->work = 0;
+		keeping->refusals = request.refused == image_too_large ? Min(keeping->refusals + 1, MAX_REFUSALS) : 0;
+	}
 	if (copy->image != NULL)
-	{
-		keeping->refusals = 0;
 		return true;
-	}
-	if (request.tried)
-	{
-		keeping->refusals = Min(keeping->refusals + 1, MAX_REFUSALS);
-		keeping->refused = request.refused;
-	}
 	*why = request.refused != NULL ? request.refused
-		: keeping->refusals > 0 ? keeping->refused : "building it does not pay yet";
+		: keeping->refusals > 0 ? image_too_large : "building it does not pay yet";
 	MemoryContextDelete(copy->context);
 	return false;
 }
