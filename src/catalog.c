@@ -56,7 +56,7 @@ assetreg_require_tables(PG_FUNCTION_ARGS)
 	static const char *const names[] = {
 		"entity_kinds", "asset_types", "entities", "assets", "asset_hashes", "asset_dependencies", "version_ordinals",
 		"asset_verifications", "verification_runs", "unresolved_references", "asset_notes", "asset_note_history",
-		"asset_ratings", "asset_stats", "asset_stat_changes", "asset_search",
+		"asset_ratings", "asset_stats", "asset_stat_changes", "asset_dependent_changes", "asset_search",
 		"events", "event_sequencer", "event_consumers", "event_partitions", "event_failures", "dead_events",
 		"asset_outcomes", "generation_records",
 		"tracked_tables", "tracked_links"

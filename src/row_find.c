@@ -66,6 +66,22 @@ row_find(RowWriter *writer, int number, Datum key1, Datum key2)
 	return row_next(writer, number);
 }
 
+/*
+ * Visits all rows in the order of a look-up's index, which where rows come and
+ * go is far smaller than the table.
+ */
+void
+row_each(RowWriter *writer, int number, RowVisit visit, void *arg)
+{
+	IndexScanDesc scan = index_beginscan(writer->rel, row_index(writer, writer->lookups[number].index), GetActiveSnapshot(), NULL, 0, 0);
+
+	index_rescan(scan, NULL, 0, NULL, 0);
+	while (index_getnext_slot(scan, ForwardScanDirection, writer->row))
+		visit(arg, writer->row);
+	ExecClearTuple(writer->row);
+	index_endscan(scan);
+}
+
 /* --- reading in the order of the keys ------------------------------------------------------------ */
 
 /* What lies between two keys is read as long as that is cheaper than to descend to the second one. */

@@ -43,10 +43,10 @@ const RowTable stat_rows = {
 };
 
 const RowTable change_rows = {
-	.name = "asset_stat_changes",
+	.name = "asset_dependent_changes",
 	.ncolumns = CHANGE_COLUMNS,
-	.columns = {"transaction", "id", "what", "asset_ids", "others", "change"},
+	.columns = {"asset_id", "id", "dependent_ids", "change"},
 	.nlookups = 1,
-	.lookups = {{1, {CHANGE_TRANSACTION}}},
+	.lookups = {{1, {CHANGE_ASSET}}},
 	.fires = true
 };

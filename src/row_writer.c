@@ -420,18 +420,28 @@ row_insert_unless_there(RowWriter *writer, const Datum *values, const bool *null
 }
 
 /*
- * Changes columns of a row that was found or locked.  False: somebody else has
- * changed or deleted it since.
+ * Writes a row in place of another.  A lock of this transaction's own is
+ * nothing to wait for, and yet only taken account of by who would wait.
  */
-bool
-row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *columns, const Datum *values, const bool *nulls)
+static bool
+replace_row(RowWriter *writer, ItemPointerData tid, TupleTableSlot *row, bool wait, TU_UpdateIndexes *update_indexes)
+{
+	TM_FailureData failure;
+	LockTupleMode mode;
+	TM_Result	result = table_tuple_update(writer->rel, &tid, row, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot,
+											wait, &failure, &mode, update_indexes);
+
+	if (result == TM_BeingModified && TransactionIdIsCurrentTransactionId(failure.xmax))
+		return replace_row(writer, tid, row, true, update_indexes);
+	return result == TM_Ok;
+}
+
+static bool
+update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *columns, const Datum *values, const bool *nulls, bool wait)
 {
 	TupleTableSlot *row = writer->row;
 	int			natts = row->tts_tupleDescriptor->natts;
-	TM_FailureData failure;
-	LockTupleMode mode;
 	TU_UpdateIndexes update_indexes;
-	ItemPointerData tid = old->tts_tid;
 
 	CheckCmdReplicaIdentity(writer->rel, CMD_UPDATE);
 	ExecClearTuple(row);
@@ -445,8 +455,7 @@ row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *colu
 	}
 	ExecStoreVirtualTuple(row);
 	check_row(writer, row);
-	if (table_tuple_update(writer->rel, &tid, row, GetCurrentCommandId(true), GetActiveSnapshot(), InvalidSnapshot, true,
-						   &failure, &mode, &update_indexes) != TM_Ok)
+	if (!replace_row(writer, old->tts_tid, row, wait, &update_indexes))
 		return false;
 	if (update_indexes != TU_None)
 	{
@@ -455,6 +464,26 @@ row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *colu
 	}
 	ResetPerTupleExprContext(writer->estate);
 	return true;
+}
+
+/*
+ * Changes columns of a row that was found or locked.  False: somebody else has
+ * changed or deleted it since.
+ */
+bool
+row_update(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *columns, const Datum *values, const bool *nulls)
+{
+	return update(writer, old, ncolumns, columns, values, nulls, true);
+}
+
+/*
+ * Likewise, without waiting.  False: or somebody is about to.
+ */
+bool
+row_update_unless_held(RowWriter *writer, TupleTableSlot *old, int ncolumns, const int *columns, const Datum *values,
+					   const bool *nulls)
+{
+	return update(writer, old, ncolumns, columns, values, nulls, false);
 }
 
 /*

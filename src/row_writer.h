@@ -37,6 +37,7 @@ typedef struct RowWriter RowWriter;
 /* from so many rows on, row_insert_many() is better than row_insert() */
 #define ROWS_AT_ONCE 64
 typedef void (*RowValues) (void *arg, int row, Datum *values, bool *nulls);
+typedef void (*RowVisit) (void *arg, TupleTableSlot *row);
 typedef TupleTableSlot *(*RowFind) (RowWriter *writer, int lookup, Datum key1, Datum key2);
 
 extern RowWriter *row_writer_open(const RowTable *table);
@@ -49,11 +50,14 @@ extern void row_look_again(RowWriter *writer);
 extern TupleTableSlot *row_find(RowWriter *writer, int lookup, Datum key1, Datum key2);
 extern TupleTableSlot *row_next(RowWriter *writer, int lookup);
 extern TupleTableSlot *row_find_onward(RowWriter *writer, int lookup, Datum key1, Datum key2);
+extern void row_each(RowWriter *writer, int lookup, RowVisit visit, void *arg);
 extern Datum row_value(RowWriter *writer, TupleTableSlot *row, int column, bool *isnull);
 extern void row_insert(RowWriter *writer, const Datum *values, const bool *nulls);
 extern bool row_insert_unless_there(RowWriter *writer, const Datum *values, const bool *nulls);
 extern bool row_insert_many(RowWriter *writer, int n, RowValues fill, void *arg);
 extern bool row_update(RowWriter *writer, TupleTableSlot *row, int ncolumns, const int *columns, const Datum *values, const bool *nulls);
+extern bool row_update_unless_held(RowWriter *writer, TupleTableSlot *row, int ncolumns, const int *columns, const Datum *values,
+								   const bool *nulls);
 extern bool row_delete(RowWriter *writer, ItemPointer tid);
 extern TupleTableSlot *row_lock(RowWriter *writer, ItemPointer tid, LockTupleMode mode);
 

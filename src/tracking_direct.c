@@ -166,7 +166,8 @@ put_entity(Writing *writing, int i, TupleTableSlot *row)
 		}
 		if (writing->held[i])
 			break;
-		/* somebody made, changed or deleted it meanwhile, or the batch has the key twice */
+		/* it was there unseen; or somebody made, changed or deleted it meanwhile, or the batch has the key twice */
+		writing->role->keys_met = true;
 		CHECK_FOR_INTERRUPTS();
 		new_snapshot(writing);
 	}
@@ -200,7 +201,7 @@ can_guess(Writing *writing)
 {
 	Batch	   *batch = writing->batch;
 
-	if (batch->keys.n < ROWS_AT_ONCE || writing->role->keys_met)
+	if (writing->role->keys_met)
 		return false;
 	for (int i = 0; i < batch->keys.n; i++)
 		if (batch->keys.nulls[i] || !batch->old_keys.nulls[i])
@@ -211,18 +212,20 @@ can_guess(Writing *writing)
 static void
 make_entities(Writing *writing, Missing *missing)
 {
-	if (missing->n >= ROWS_AT_ONCE && row_insert_many(writing->entities, missing->n, missing_entity, missing))
+	bool		many = missing->n >= ROWS_AT_ONCE;
+
+	if (many && row_insert_many(writing->entities, missing->n, missing_entity, missing))
 	{
 		for (int i = 0; i < missing->n; i++)
 			writing->inserted[missing->rows[i]] = writing->held[missing->rows[i]] = true;
 		writing->changed = writing->made = true;
 		return;
 	}
-	writing->role->keys_met |= missing->guessed;
+	writing->role->keys_met |= many && missing->guessed;
 	for (int i = 0; i < missing->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		put_entity(writing, missing->rows[i], missing->guessed ? entity_of(writing, missing->rows[i]) : NULL);
+		put_entity(writing, missing->rows[i], many && missing->guessed ? entity_of(writing, missing->rows[i]) : NULL);
 	}
 }
 
@@ -305,7 +308,7 @@ open_tables(Writing *writing)
 		return false;
 	writing->stats = row_writer_open(&stat_rows);
 	writing->changes = row_writer_open(&change_rows);
-	writing->change_ids = get_relname_relid("asset_stat_changes_id_seq", get_namespace_oid("assetreg", false));
+	writing->change_ids = get_relname_relid("asset_dependent_changes_id_seq", get_namespace_oid("assetreg", false));
 	return writing->stats != NULL && writing->changes != NULL && OidIsValid(writing->change_ids);
 }
 

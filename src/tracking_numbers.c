@@ -41,38 +41,38 @@ compare_pairs(const void *a, const void *b)
 }
 
 /*
- * Writes down which assets gained or lost a direct dependent.
+ * Writes down which dependents an asset gained or lost; the pairs are its own.
  */
+static void
+count_asset(Writing *writing, const IdPair *pairs, int n, int change)
+{
+	Datum	   *dependents = palloc_extended(n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum		values[CHANGE_COLUMNS];
+
+	for (int i = 0; i < n; i++)
+		dependents[i] = Int64GetDatum(pairs[i].dependent);
+	values[CHANGE_ASSET] = Int64GetDatum(pairs->dependency);
+	values[CHANGE_ID] = Int64GetDatum(nextval_internal(writing->change_ids, false));
+	values[CHANGE_DEPENDENTS] = PointerGetDatum(construct_array(dependents, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	values[CHANGE_CHANGE] = Int32GetDatum(change);
+	row_insert(writing->changes, values, NULL);
+	pfree(DatumGetPointer(values[CHANGE_DEPENDENTS]));
+	pfree(dependents);
+}
+
 static void
 count_pairs(Writing *writing, IdPairs *pairs, int change)
 {
-	Datum	   *assets = palloc_extended((pairs->n + 1) * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum	   *others = palloc_extended((pairs->n + 1) * sizeof(Datum), MCXT_ALLOC_HUGE);
-	Datum		values[CHANGE_COLUMNS] = {
-		Int64GetDatum((int64) U64FromFullTransactionId(GetTopFullTransactionId())), 0, CStringGetTextDatum("dependents"), 0, 0,
-		Int32GetDatum(change)
-	};
-	bool		asset = false;
-	int			n = 0;
-
 	qsort(pairs->pairs, pairs->n, sizeof(IdPair), compare_pairs);
-	for (int i = 0; i < pairs->n; i++)
+	for (int i = 0, next; i < pairs->n; i = next)
 	{
-		Datum		dependency = Int64GetDatum(pairs->pairs[i].dependency);
+		int64		dependency = pairs->pairs[i].dependency;
 
-		if (i == 0 || pairs->pairs[i].dependency != pairs->pairs[i - 1].dependency)
-			asset = row_find(writing->stats, STAT_BY_ASSET, dependency, 0) != NULL;
-		if (!asset)
-			continue;
-		assets[n] = dependency;
-		others[n++] = Int64GetDatum(pairs->pairs[i].dependent);
+		for (next = i + 1; next < pairs->n && pairs->pairs[next].dependency == dependency; next++)
+			;
+		if (row_find(writing->stats, STAT_BY_ASSET, Int64GetDatum(dependency), 0) != NULL)
+			count_asset(writing, &pairs->pairs[i], next - i, change);
 	}
-	if (n == 0)
-		return;
-	values[CHANGE_ID] = Int64GetDatum(nextval_internal(writing->change_ids, false));
-	values[CHANGE_ASSETS] = PointerGetDatum(construct_array(assets, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[CHANGE_OTHERS] = PointerGetDatum(construct_array(others, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	row_insert(writing->changes, values, NULL);
 }
 
 void

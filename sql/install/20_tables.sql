@@ -19,7 +19,7 @@ CREATE FUNCTION assetreg._relations() RETURNS text[]
 	LANGUAGE sql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$ SELECT '{entity_kinds,asset_types,entities,assets,asset_hashes,asset_dependencies,version_ordinals,asset_verifications,verification_runs,verification_progress,
-		unresolved_references,asset_notes,asset_note_history,asset_ratings,asset_stats,asset_stat_changes,asset_search,asset_list,
+		unresolved_references,asset_notes,asset_note_history,asset_ratings,asset_stats,asset_stat_changes,asset_dependent_changes,asset_search,asset_list,
 		events,event_sequencer,event_consumers,event_partitions,event_failures,dead_events,consumer_lag,
 		asset_updates,asset_update_history,open_updates,tracked_tables,tracked_links,wanted_assets,asset_outcomes,generation_records,graph_cache_status}'::text[] $$;
 COMMENT ON FUNCTION assetreg._relations() IS 'the relations that setup() makes';

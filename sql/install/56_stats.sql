@@ -1,8 +1,16 @@
 -- The numbers of each asset that lists are sorted by: its direct dependents, its ratings.
 --
 -- Nobody waits for another's transaction on their account, and they never drift.  Statement triggers only write down what
--- changed (asset_stat_changes, rows that nobody else ever sees); a deferred trigger folds that into asset_stats when the
--- transaction commits, under row locks in order of ids that it holds until the commit, which comes next.
+-- changed.
+--
+-- Ratings, and assets that come and go: in asset_stat_changes, rows that nobody else ever sees.  A deferred trigger folds
+-- them into asset_stats when the transaction commits, under row locks in order of ids that it holds until the commit, which
+-- comes next.
+--
+-- Direct dependents: in asset_dependent_changes, and there they stay when the transaction commits, so that the many who use
+-- one popular asset have nothing to wait for.  asset_stats.dependents and what is written down there are the number together
+-- (_pending_dependents()).  Who writes down every 256th change folds all there are when it commits, but for those of assets
+-- that somebody else holds.
 CREATE FUNCTION assetreg._setup_stats() RETURNS void
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -39,11 +47,20 @@ BEGIN
 			transaction bigint NOT NULL,
 			id bigint GENERATED ALWAYS AS IDENTITY,
 			what text COLLATE "C" NOT NULL
-				CONSTRAINT asset_stat_changes_what_check CHECK (what IN ('dependents', 'ratings', 'assets', 'everything')),
+				CONSTRAINT asset_stat_changes_what_check CHECK (what IN ('ratings', 'assets', 'everything')),
 			asset_ids bigint[] NOT NULL DEFAULT '{}',
-			others bigint[] NOT NULL DEFAULT '{}',
+			stars bigint[] NOT NULL DEFAULT '{}',
 			change int NOT NULL DEFAULT 0,
 			CONSTRAINT asset_stat_changes_pkey PRIMARY KEY (transaction, id)
+		);
+	END IF;
+	IF to_regclass('assetreg.asset_dependent_changes') IS NULL THEN
+		CREATE TABLE assetreg.asset_dependent_changes (
+			asset_id bigint NOT NULL,
+			id bigint GENERATED ALWAYS AS IDENTITY,
+			dependent_ids bigint[] NOT NULL,
+			change int NOT NULL,
+			CONSTRAINT asset_dependent_changes_pkey PRIMARY KEY (asset_id, id)
 		);
 	END IF;
 END
@@ -59,7 +76,7 @@ BEGIN
 	COMMENT ON COLUMN assetreg.asset_stats.asset_id IS 'whose numbers';
 	COMMENT ON COLUMN assetreg.asset_stats.predecessor_id IS
 		'what it supersedes, else the newest version registered before it, if that has a smaller id';
-	COMMENT ON COLUMN assetreg.asset_stats.dependents IS 'how many entities need it directly';
+	COMMENT ON COLUMN assetreg.asset_stats.dependents IS 'how many entities need it directly, less what asset_dependent_changes adds; asset_list has the sum';
 	COMMENT ON COLUMN assetreg.asset_stats.stars_1 IS 'ratings with one star';
 	COMMENT ON COLUMN assetreg.asset_stats.stars_2 IS 'ratings with two stars';
 	COMMENT ON COLUMN assetreg.asset_stats.stars_3 IS 'ratings with three stars';
@@ -73,17 +90,23 @@ BEGIN
 	COMMENT ON COLUMN assetreg.asset_stat_changes.transaction IS 'pg_current_xact_id()';
 	COMMENT ON COLUMN assetreg.asset_stat_changes.id IS 'tells the rows of a transaction apart';
 	COMMENT ON COLUMN assetreg.asset_stat_changes.what IS
-		'dependents or ratings came or went, assets did or were renamed, or everything is to be counted anew';
+		'ratings came or went, assets did or were renamed, or everything is to be counted anew';
 	COMMENT ON COLUMN assetreg.asset_stat_changes.asset_ids IS 'the assets concerned';
-	COMMENT ON COLUMN assetreg.asset_stat_changes.others IS 'for each of them the dependent, or the stars';
+	COMMENT ON COLUMN assetreg.asset_stat_changes.stars IS 'for each of them the stars';
 	COMMENT ON COLUMN assetreg.asset_stat_changes.change IS 'how many of each pair came; negative: went';
 	COMMENT ON SEQUENCE assetreg.asset_stat_changes_id_seq IS 'gives asset_stat_changes.id';
+	COMMENT ON TABLE assetreg.asset_dependent_changes IS 'edges of assets that came or went and are not in asset_stats.dependents yet';
+	COMMENT ON COLUMN assetreg.asset_dependent_changes.asset_id IS 'the asset concerned';
+	COMMENT ON COLUMN assetreg.asset_dependent_changes.id IS 'tells the changes of an asset apart';
+	COMMENT ON COLUMN assetreg.asset_dependent_changes.dependent_ids IS 'the dependents of the edges';
+	COMMENT ON COLUMN assetreg.asset_dependent_changes.change IS 'how many edges of each came; negative: went';
+	COMMENT ON SEQUENCE assetreg.asset_dependent_changes_id_seq IS 'gives asset_dependent_changes.id';
 END
 $$;
 COMMENT ON FUNCTION assetreg._comment_stats() IS 'comments the tables of numbers, once, when setup() has made them';
 
 CREATE FUNCTION assetreg._stats_triggers(OUT relation text, OUT name text, OUT definition text) RETURNS SETOF record
-	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 13
+	LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 14
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 	SELECT t.r, format(t.name_format, lower(e.event)),
@@ -97,7 +120,11 @@ CREATE FUNCTION assetreg._stats_triggers(OUT relation text, OUT name text, OUT d
 	UNION ALL
 	VALUES ('asset_stat_changes', 'asset_stat_changes_fold',
 			'CREATE CONSTRAINT TRIGGER asset_stat_changes_fold AFTER INSERT ON assetreg.asset_stat_changes DEFERRABLE INITIALLY DEFERRED '
-			'FOR EACH ROW EXECUTE FUNCTION assetreg._fold_stats_trigger()')
+			'FOR EACH ROW EXECUTE FUNCTION assetreg._fold_stats_trigger()'),
+		   -- of the edges that are written down about every 256th
+		   ('asset_dependent_changes', 'asset_dependent_changes_fold',
+			'CREATE CONSTRAINT TRIGGER asset_dependent_changes_fold AFTER INSERT ON assetreg.asset_dependent_changes DEFERRABLE INITIALLY DEFERRED '
+			'FOR EACH ROW WHEN (NEW.id % 256 < cardinality(NEW.dependent_ids)) EXECUTE FUNCTION assetreg._fold_dependents_trigger()')
 	$$;
 COMMENT ON FUNCTION assetreg._stats_triggers() IS 'the triggers that keep asset_stats';
 
@@ -113,24 +140,24 @@ BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_dependencies');
 	CASE TG_OP
 	WHEN 'INSERT' THEN
-		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
-			SELECT pg_current_xact_id()::text::bigint, 'dependents', array_agg(n.dependency_id), array_agg(n.dependent_id), 1
+		INSERT INTO assetreg.asset_dependent_changes (asset_id, dependent_ids, change)
+			SELECT n.dependency_id, array_agg(n.dependent_id), 1
 			FROM new_rows n WHERE (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = n.dependency_id)
-			HAVING count(*) > 0;
+			GROUP BY n.dependency_id;
 	WHEN 'DELETE' THEN
-		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
-			SELECT pg_current_xact_id()::text::bigint, 'dependents', array_agg(o.dependency_id), array_agg(o.dependent_id), -1
+		INSERT INTO assetreg.asset_dependent_changes (asset_id, dependent_ids, change)
+			SELECT o.dependency_id, array_agg(o.dependent_id), -1
 			FROM old_rows o WHERE (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = o.dependency_id)
-			HAVING count(*) > 0;
+			GROUP BY o.dependency_id;
 	WHEN 'UPDATE' THEN
-		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
-			SELECT pg_current_xact_id()::text::bigint, 'dependents', array_agg(d.dependency_id), array_agg(d.dependent_id), d.change
+		INSERT INTO assetreg.asset_dependent_changes (asset_id, dependent_ids, change)
+			SELECT d.dependency_id, array_agg(d.dependent_id), d.change
 			FROM (SELECT b.dependency_id, b.dependent_id, sum(b.change)::int AS change
 				  FROM (SELECT n.dependency_id, n.dependent_id, 1 AS change FROM new_rows n
 						UNION ALL SELECT o.dependency_id, o.dependent_id, -1 FROM old_rows o) b
 				  GROUP BY b.dependency_id, b.dependent_id HAVING sum(b.change) <> 0) d
 			WHERE (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = d.dependency_id)
-			GROUP BY d.change;
+			GROUP BY d.dependency_id, d.change;
 	WHEN 'TRUNCATE' THEN
 		INSERT INTO assetreg.asset_stat_changes (transaction, what) VALUES (pg_current_xact_id()::text::bigint, 'everything');
 	END CASE;
@@ -149,15 +176,15 @@ BEGIN
 	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_ratings');
 	CASE TG_OP
 	WHEN 'INSERT' THEN
-		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
+		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, stars, change)
 			SELECT pg_current_xact_id()::text::bigint, 'ratings', array_agg(n.asset_id), array_agg(n.stars::bigint), 1
 			FROM new_rows n HAVING count(*) > 0;
 	WHEN 'DELETE' THEN
-		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
+		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, stars, change)
 			SELECT pg_current_xact_id()::text::bigint, 'ratings', array_agg(o.asset_id), array_agg(o.stars::bigint), -1
 			FROM old_rows o HAVING count(*) > 0;
 	WHEN 'UPDATE' THEN
-		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
+		INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, stars, change)
 			SELECT pg_current_xact_id()::text::bigint, 'ratings', array_agg(d.asset_id), array_agg(d.stars::bigint), d.change
 			FROM (SELECT b.asset_id, b.stars, sum(b.change)::int AS change
 				  FROM (SELECT n.asset_id, n.stars, 1 AS change FROM new_rows n
@@ -222,19 +249,109 @@ CREATE FUNCTION assetreg._predecessor(asset_id bigint, type text, name text, sup
 COMMENT ON FUNCTION assetreg._predecessor(bigint, text, text, bigint) IS
 	'what an asset supersedes, else the newest version registered before it; a row always';
 
+-- Edges and what is written down of them are seen together or not at all, so of each pair what is there now, less what was
+-- written down, is what asset_stats has.  Whoever may see the number sees it whole, whatever row security shows of the edges.
+CREATE FUNCTION assetreg._pending_dependents(only_asset bigint) RETURNS TABLE (asset_id bigint, dependents bigint)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 10
+	SET search_path = pg_catalog, pg_temp
+	SET enable_hashjoin = off SET enable_mergejoin = off
+	AS $$
+#variable_conflict use_column
+BEGIN
+	RETURN QUERY
+		SELECT p.asset_id, sum((p.edges > 0)::int - (p.edges - p.change > 0)::int)
+		FROM (SELECT w.asset_id, w.change, (SELECT count(*) FROM assetreg.asset_dependencies d
+											WHERE d.dependency_id = w.asset_id AND d.dependent_id = w.dependent_id) AS edges
+			  FROM (SELECT c.asset_id, u.dependent_id, sum(c.change) AS change
+					FROM (SELECT $1 AS id WHERE $1 IS NOT NULL
+						  UNION ALL SELECT DISTINCT c.asset_id FROM assetreg.asset_dependent_changes c WHERE $1 IS NULL) a
+						 CROSS JOIN LATERAL (SELECT * FROM assetreg.asset_dependent_changes c WHERE c.asset_id = a.id OFFSET 0) c
+						 CROSS JOIN LATERAL unnest(c.dependent_ids) u (dependent_id)
+					GROUP BY c.asset_id, u.dependent_id HAVING sum(c.change) <> 0) w) p
+		GROUP BY p.asset_id;
+END
+$$;
+COMMENT ON FUNCTION assetreg._pending_dependents(bigint) IS
+	'what is to be added to asset_stats.dependents of an asset, or of each where that is something';
+
+CREATE FUNCTION assetreg._fold_dependents_trigger() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_dependent_changes');
+	IF EXISTS (SELECT FROM assetreg.asset_dependent_changes c WHERE c.asset_id = NEW.asset_id AND c.id = NEW.id) THEN  -- else an earlier firing has folded it
+		PERFORM assetreg._fold_stats();  -- waits for others: not while it holds what is locked here
+		IF NOT assetreg._fold_dependents_directly() THEN
+			PERFORM assetreg._fold_dependents();
+		END IF;
+	END IF;
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION assetreg._fold_dependents_trigger() IS 'adds to asset_stats.dependents what is written down, when the transaction commits';
+
+-- As _fold_dependents(), without SQL; false where that is not possible.
+CREATE FUNCTION assetreg._fold_dependents_directly() RETURNS boolean
+	LANGUAGE c VOLATILE
+	AS 'MODULE_PATHNAME', 'assetreg_fold_dependents';
+COMMENT ON FUNCTION assetreg._fold_dependents_directly() IS
+	'adds to asset_stats.dependents what is written down, but for assets that somebody else holds; false: did nothing';
+
+CREATE FUNCTION assetreg._fold_dependents() RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET jit = off
+	AS $$
+DECLARE
+	held bigint[];
+BEGIN
+	held := ARRAY(SELECT s.asset_id
+				  FROM (SELECT DISTINCT c.asset_id FROM assetreg.asset_dependent_changes c ORDER BY c.asset_id) c
+					   CROSS JOIN LATERAL (SELECT s.asset_id FROM assetreg.asset_stats s WHERE s.asset_id = c.asset_id FOR UPDATE SKIP LOCKED) s);
+	WITH folded AS (
+		DELETE FROM assetreg.asset_dependent_changes c WHERE c.asset_id = ANY (held) RETURNING c.asset_id, c.dependent_ids, c.change
+	), pair AS (
+		SELECT f.asset_id, u.dependent_id, sum(f.change) AS change
+		FROM folded f, unnest(f.dependent_ids) u (dependent_id)
+		GROUP BY f.asset_id, u.dependent_id HAVING sum(f.change) <> 0
+	), counted AS MATERIALIZED (
+		SELECT p.asset_id, p.change, (SELECT count(*) FROM assetreg.asset_dependencies d
+									  WHERE d.dependency_id = p.asset_id AND d.dependent_id = p.dependent_id) AS edges
+		FROM pair p
+	), asset AS (
+		SELECT c.asset_id, sum((c.edges > 0)::int - (c.edges - c.change > 0)::int) AS change FROM counted c GROUP BY c.asset_id
+	)
+	UPDATE assetreg.asset_stats s SET dependents = s.dependents + a.change
+		FROM (SELECT a.change, (SELECT o.ctid FROM assetreg.asset_stats o WHERE o.asset_id = a.asset_id) AS row FROM asset a OFFSET 0) a
+		WHERE s.ctid = a.row;
+	-- who deleted the asset under an older snapshot did not see these
+	DELETE FROM assetreg.asset_dependent_changes c WHERE (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = c.asset_id) IS NULL;
+EXCEPTION WHEN serialization_failure THEN
+	NULL;  -- somebody has folded since the transaction's snapshot; what is written down is for who comes next
+END
+$$;
+COMMENT ON FUNCTION assetreg._fold_dependents() IS 'adds to asset_stats.dependents what is written down, but for assets that somebody else holds';
+
 -- Who holds the row of an asset in asset_stats, from here to the end of the transaction, folds alone: all others have either
--- committed, so that a fresh snapshot shows what they did and their numbers are in, or not begun.  So the rows of a pair
--- before this transaction are those of now without its own, and whether the pair came or went is known for certain even
--- where others add or remove the same pair with another source.  A transaction with a snapshot of its own fails (40001)
--- where the row was changed since; that is why a row is written even where its numbers stay.
+-- committed, so that a fresh snapshot shows what they did and their numbers are in, or not begun.  A transaction with a
+-- snapshot of its own fails (40001) where the row was changed since; that is why a row is written even where its numbers stay.
 --
 -- What the functions below do to many rows they do by look-ups in an index for each, in subqueries that the planner cannot
 -- turn into other joins, and by places of rows (ctid), which stay as they are locked: plans are made when tables are small,
 -- and kept.
 CREATE FUNCTION assetreg._fold_stats_trigger() RETURNS trigger
-	LANGUAGE c VOLATILE
-	AS 'MODULE_PATHNAME', 'assetreg_fold_stats_trigger';
-COMMENT ON FUNCTION assetreg._fold_stats_trigger() IS 'adds to asset_stats what the transaction has changed, when it commits';
+	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	PERFORM assetreg._check_trigger_table(TG_RELID, 'asset_stat_changes');
+	PERFORM assetreg._fold_stats();
+	RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION assetreg._fold_stats_trigger() IS
+	'adds to asset_stats what the transaction has changed in ratings and assets, when it commits';
 
 CREATE FUNCTION assetreg._fold_stats() RETURNS void
 	LANGUAGE plpgsql VOLATILE
@@ -256,10 +373,6 @@ BEGIN
 	END IF;
 	IF 'everything' = ANY (kinds) THEN
 		PERFORM assetreg._recount_stats();
-	ELSIF kinds = '{dependents}' THEN
-		PERFORM assetreg._lock_stats(ARRAY(SELECT DISTINCT u.id FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id)
-										   WHERE c.transaction = xact ORDER BY u.id));
-		PERFORM assetreg._fold_dependents(xact);
 	ELSE
 		PERFORM assetreg._fold_assets(xact);
 	END IF;
@@ -279,31 +392,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION assetreg._lock_stats(bigint[]) IS 'locks rows of asset_stats, in the order of the ids';
-
-CREATE FUNCTION assetreg._fold_dependents(xact bigint) RETURNS void
-	LANGUAGE plpgsql VOLATILE
-	SET search_path = pg_catalog, pg_temp
-	AS $$
-BEGIN
-	WITH pair AS (
-		SELECT u.asset_id, u.dependent_id, sum(c.change) AS change
-		FROM assetreg.asset_stat_changes c, unnest(c.asset_ids, c.others) u (asset_id, dependent_id)
-		WHERE c.transaction = $1 AND c.what = 'dependents'
-		GROUP BY u.asset_id, u.dependent_id HAVING sum(c.change) <> 0
-	), counted AS MATERIALIZED (
-		SELECT p.asset_id, p.change, (SELECT count(*) FROM assetreg.asset_dependencies d
-									  WHERE d.dependency_id = p.asset_id AND d.dependent_id = p.dependent_id) AS edges
-		FROM pair p
-	), asset AS (
-		SELECT c.asset_id, sum((c.edges > 0)::int - (c.edges - c.change > 0)::int) AS change FROM counted c GROUP BY c.asset_id
-	)
-	UPDATE assetreg.asset_stats s SET dependents = s.dependents + a.change
-		FROM (SELECT a.change, (SELECT o.ctid FROM assetreg.asset_stats o WHERE o.asset_id = a.asset_id) AS row FROM asset a OFFSET 0) a
-		WHERE s.ctid = a.row;
-END
-$$;
-COMMENT ON FUNCTION assetreg._fold_dependents(bigint) IS
-	'adds the direct dependents that a transaction brought and took to rows of asset_stats that it has locked';
 
 -- Of assets that are new, renamed or gone, and of rated ones: their own numbers, and the priors of those that inherit from
 -- them, which are locked with them, in one go and in order of ids; should there be others by then, again.
@@ -340,8 +428,6 @@ BEGIN
 		SELECT array_agg(DISTINCT n.id ORDER BY n.id) INTO needed
 		FROM (SELECT b.id FROM below b
 			  UNION ALL
-			  SELECT u.id FROM assetreg.asset_stat_changes c, unnest(c.asset_ids) u (id) WHERE c.transaction = $1 AND c.what = 'dependents'
-			  UNION ALL
 			  SELECT s.predecessor_id
 			  FROM unnest(moved) m (id) CROSS JOIN LATERAL (SELECT s.predecessor_id FROM assetreg.asset_stats s WHERE s.asset_id = m.id OFFSET 0) s) n;
 		EXIT WHEN needed IS NOT DISTINCT FROM locked;
@@ -352,10 +438,6 @@ BEGIN
 		END IF;
 	END LOOP;
 
-	-- a rating does not read the edges: somebody may be truncating them
-	IF EXISTS (SELECT FROM assetreg.asset_stat_changes c WHERE c.transaction = $1 AND c.what = 'dependents') THEN
-		PERFORM assetreg._fold_dependents($1);
-	END IF;
 	UPDATE assetreg.asset_stats s
 		SET stars_1 = s.stars_1 + r.stars_1, stars_2 = s.stars_2 + r.stars_2, stars_3 = s.stars_3 + r.stars_3,
 			stars_4 = s.stars_4 + r.stars_4, stars_5 = s.stars_5 + r.stars_5
@@ -363,7 +445,7 @@ BEGIN
 					 sum(CASE u.stars WHEN 1 THEN c.change ELSE 0 END) AS stars_1, sum(CASE u.stars WHEN 2 THEN c.change ELSE 0 END) AS stars_2,
 					 sum(CASE u.stars WHEN 3 THEN c.change ELSE 0 END) AS stars_3, sum(CASE u.stars WHEN 4 THEN c.change ELSE 0 END) AS stars_4,
 					 sum(CASE u.stars WHEN 5 THEN c.change ELSE 0 END) AS stars_5
-			  FROM assetreg.asset_stat_changes c, unnest(c.asset_ids, c.others) u (asset_id, stars)
+			  FROM assetreg.asset_stat_changes c, unnest(c.asset_ids, c.stars) u (asset_id, stars)
 			  WHERE c.transaction = $1 AND c.what = 'ratings'
 			  GROUP BY u.asset_id OFFSET 0) r
 		WHERE s.ctid = r.row;
@@ -374,12 +456,15 @@ BEGIN
 			  AND p.xmin <> pg_current_xact_id()::xid;
 		DELETE FROM assetreg.asset_stats s
 			WHERE s.asset_id = ANY (moved) AND (SELECT true FROM assetreg.assets a WHERE a.id = s.asset_id) IS NULL;
+		-- nobody else can have brought or taken an edge and not committed yet: the entity was locked
+		DELETE FROM assetreg.asset_dependent_changes c
+			WHERE c.asset_id = ANY (moved) AND (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = c.asset_id) IS NULL;
 	END IF;
 	PERFORM assetreg._inherit_priors(locked);
 END
 $$;
 COMMENT ON FUNCTION assetreg._fold_assets(bigint) IS
-	'adds to asset_stats what a transaction has changed in assets and ratings, and direct dependents with them';
+	'adds to asset_stats what a transaction has changed in assets and ratings';
 
 CREATE FUNCTION assetreg._point_to_predecessors(ids bigint[]) RETURNS bigint[]
 	LANGUAGE plpgsql VOLATILE
@@ -438,7 +523,8 @@ $$;
 COMMENT ON FUNCTION assetreg._inherit_priors(bigint[]) IS
 	'gives assets, and those that inherit from them, the prior that their predecessors'' ratings make';
 
--- Under one snapshot all that others have committed is folded; of this transaction's own what is yet to be folded is left out.
+-- Under one snapshot all ratings and assets that others have committed are folded; of this transaction's own what is yet to be
+-- folded is left out.
 CREATE FUNCTION assetreg._stats_problems() RETURNS TABLE (asset_id bigint, problem text)
 	LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 	SET search_path = pg_catalog, pg_temp
@@ -468,11 +554,12 @@ BEGIN
 			   OR (a.supersedes < a.id) IS NOT TRUE AND s.predecessor_id IS NOT NULL AND (p.type, p.name) IS DISTINCT FROM (a.type, a.name))
 		  AND coalesce(s.asset_id, a.id) <> ALL (own) AND coalesce(s.predecessor_id, s.asset_id, a.id) <> ALL (own);
 	RETURN QUERY
-		SELECT s.asset_id, format('has %s direct dependents, not the %s of asset_stats', coalesce(d.dependents, 0), s.dependents)
+		SELECT s.asset_id, format('has %s direct dependents, not the %s of asset_stats', coalesce(d.dependents, 0), s.dependents + coalesce(p.dependents, 0))
 		FROM assetreg.asset_stats s
 			 LEFT JOIN (SELECT d.dependency_id, count(DISTINCT d.dependent_id) AS dependents
 						FROM assetreg.asset_dependencies d GROUP BY d.dependency_id) d ON d.dependency_id = s.asset_id
-		WHERE s.dependents <> coalesce(d.dependents, 0) AND s.asset_id <> ALL (own);
+			 LEFT JOIN assetreg._pending_dependents(NULL) p ON p.asset_id = s.asset_id
+		WHERE s.dependents + coalesce(p.dependents, 0) <> coalesce(d.dependents, 0);
 	RETURN QUERY
 		SELECT s.asset_id, 'has other ratings than asset_stats counts'
 		FROM assetreg.asset_stats s LEFT JOIN assetreg._count_ratings() r ON r.asset_id = s.asset_id
@@ -512,6 +599,8 @@ BEGIN
 	INSERT INTO assetreg.asset_stats (asset_id)
 		SELECT a.id FROM assetreg.assets a WHERE NOT EXISTS (SELECT FROM assetreg.asset_stats s WHERE s.asset_id = a.id);
 	PERFORM assetreg._point_to_predecessors(ARRAY(SELECT s.asset_id FROM assetreg.asset_stats s));
+	-- in one statement: what is counted and what is not are those of one snapshot
+	WITH counted AS (DELETE FROM assetreg.asset_dependent_changes)
 	UPDATE assetreg.asset_stats s SET dependents = t.dependents
 		FROM (SELECT o.asset_id, count(DISTINCT d.dependent_id) AS dependents
 			  FROM assetreg.asset_stats o LEFT JOIN assetreg.asset_dependencies d ON d.dependency_id = o.asset_id GROUP BY o.asset_id) t

@@ -76,7 +76,7 @@ BEGIN
 				   a.file_path, a.file_size, a.sha256, left(a.sha256, 10) AS autov2, a.preview_url,
 				   CASE WHEN EXISTS (SELECT FROM assetreg.assets v WHERE v.type = a.type AND v.name = a.name AND v.version <> a.version)
 						THEN a.id = assetreg._latest_version(a.type, a.name) ELSE true END AS is_latest,
-				   coalesce(t.dependents, 0) AS dependents, t.rating_average, coalesce(t.rating_count, 0) AS rating_count,
+				   coalesce(t.dependents, 0) + coalesce((SELECT p.dependents FROM assetreg._pending_dependents(a.id) p), 0) AS dependents, t.rating_average, coalesce(t.rating_count, 0) AS rating_count,
 				   (SELECT count(*)
 					FROM (SELECT n.id FROM assetreg.assets v JOIN assetreg.asset_notes n ON n.asset_id = v.id
 						  WHERE v.type = a.type AND v.name = a.name AND (n.all_versions OR v.id = a.id) AND n.severity IN ('warning', 'blocker')
@@ -155,18 +155,20 @@ $$;
 COMMENT ON FUNCTION assetreg._assets_search_trigger() IS 'keeps the search terms of assets, a statement at a time';
 
 -- How a list is sorted: the expressions of its keys, the last of which is the id, and their types.  The index of the
--- order is one of the relation; its alias is a for assets and t for asset_stats.
-CREATE FUNCTION assetreg._list_order(sort_by text, descending boolean, OUT backwards boolean, OUT relation text, OUT keys text[], OUT types text[])
+-- order is one of the relation; its alias is a for assets and t for their numbers.  The same keys of a row of the list are
+-- shown: its relations are a, t and l for asset_list.
+CREATE FUNCTION assetreg._list_order(sort_by text, descending boolean, OUT backwards boolean, OUT relation text, OUT keys text[], OUT types text[], OUT shown text[])
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
 	AS $$
 BEGIN
-	SELECT coalesce($2, o.backwards), o.relation, o.keys, o.types INTO backwards, relation, keys, types
-	FROM (VALUES ('rating', true, 'asset_stats t', '{t.rating_score,t.asset_id}'::text[], '{double precision,bigint}'::text[]),
-				 ('name', false, 'assets a', '{a.name,a.version,a.id}', '{text,text,bigint}'),
-				 ('newest', true, 'assets a', '{a.registered_at,a.id}', '{timestamptz,bigint}'),
-				 ('dependents', true, 'asset_stats t', '{t.dependents,t.asset_id}', '{bigint,bigint}'),
-				 ('size', true, 'assets a', ARRAY[CASE WHEN $2 IS FALSE THEN 'coalesce(a.file_size, 9223372036854775807)'
+	SELECT coalesce($2, o.backwards), o.relation, o.keys, o.types, CASE o.name WHEN 'dependents' THEN '{l.dependents,l.id}' ELSE o.keys END
+	INTO backwards, relation, keys, types, shown
+	FROM (VALUES ('rating', true, 'assetreg.asset_stats t', '{t.rating_score,t.asset_id}'::text[], '{double precision,bigint}'::text[]),
+				 ('name', false, 'assetreg.assets a', '{a.name,a.version,a.id}', '{text,text,bigint}'),
+				 ('newest', true, 'assetreg.assets a', '{a.registered_at,a.id}', '{timestamptz,bigint}'),
+				 ('dependents', true, NULL, '{t.dependents,t.asset_id}', '{bigint,bigint}'),
+				 ('size', true, 'assetreg.assets a', ARRAY[CASE WHEN $2 IS FALSE THEN 'coalesce(a.file_size, 9223372036854775807)'
 													   ELSE 'coalesce(a.file_size, 0)' END, 'a.id'], '{bigint,bigint}')
 		 ) o (name, backwards, relation, keys, types)
 	WHERE o.name = $1;
@@ -221,7 +223,8 @@ COMMENT ON FUNCTION assetreg._list_place(text, text, boolean) IS 'the keys that 
 -- of the whole list or of what the index of search terms gives.  It is planned for the values of its parameters, so a
 -- condition that does not apply costs nothing:
 -- $1 type, $2 version, $3 status, $4 only the latest; $5 the words, $6 as queries of metadata, $7 as digits of hashes, $8
--- with the algorithms; $9 what the index is asked; $10 the keys behind which the page begins; $11 how many ids, $12 rows.
+-- with the algorithms; $9 what the index is asked; $10 the keys behind which the page begins; $11 how many ids, $12 rows;
+-- $13 the assets of which asset_stats does not have all dependents, and $14 how many they have.
 CREATE FUNCTION assetreg._list_statement(sort_by text, descending boolean, nwords int, hashes boolean, whole boolean) RETURNS text
 	LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
@@ -230,6 +233,12 @@ DECLARE
 	o record := assetreg._list_order($1, $2);
 	n int := cardinality(o.keys);
 	direction text := CASE WHEN o.backwards THEN ' DESC' ELSE '' END;
+	-- dependents: of the whole list by their index, and the others merged in
+	relation text := coalesce(o.relation, CASE WHEN whole THEN '(
+				SELECT s.dependents, s.asset_id FROM assetreg.asset_stats s WHERE s.asset_id <> ALL ($13)
+				UNION ALL SELECT u.dependents, u.asset_id FROM unnest($13, $14) u (asset_id, dependents)) t' ELSE '(
+				SELECT CASE WHEN s.asset_id = ANY ($13) THEN $14[array_position($13, s.asset_id)] ELSE s.dependents END AS dependents, s.asset_id
+				FROM assetreg.asset_stats s) t' END);
 	words text := (SELECT string_agg(format('
 			AND (strpos(s.name, $5[%1$s]) > 0 OR s.words @@ $6[%1$s]
 				 OR EXISTS (SELECT FROM assetreg.assets h WHERE h.id = s.asset_id AND starts_with(h.sha256, $7[%1$s])
@@ -247,7 +256,7 @@ BEGIN
 		|| CASE WHEN whole THEN '' ELSE format('m AS MATERIALIZED (SELECT s.asset_id FROM %s%s),', found, words) END
 		|| format('
 		f AS MATERIALIZED (
-			SELECT %s FROM assetreg.%s%s
+			SELECT %s FROM %s%s
 			WHERE ($10 IS NULL OR (%s) %s (%s))%s ORDER BY %s LIMIT $12
 		), c AS MATERIALIZED (
 			SELECT a.type, a.name, f.* FROM f JOIN assetreg.assets a ON a.id = f.k%s%s
@@ -257,7 +266,7 @@ BEGIN
 					 WHERE NOT $4 OR c.k%9$s IN (SELECT assetreg._latest_version(v.type, v.name) FROM (SELECT DISTINCT c.type, c.name FROM c) v)
 					 ORDER BY %11$s LIMIT $11), (SELECT count(*) FROM c), (SELECT count(*) FROM f)',
 		(SELECT string_agg(format('%s AS k%s', k, i), ', ' ORDER BY i) FROM unnest(o.keys) WITH ORDINALITY u (k, i)),
-		o.relation, CASE WHEN NOT whole THEN ' JOIN m ON m.asset_id = ' || o.keys[n] END,
+		relation, CASE WHEN NOT whole THEN ' JOIN m ON m.asset_id = ' || o.keys[n] END,
 		array_to_string(o.keys, ', '), CASE WHEN o.backwards THEN '<' ELSE '>' END,
 		(SELECT string_agg(format('$10[%s]::%s', i, t), ', ' ORDER BY i) FROM unnest(o.types) WITH ORDINALITY u (t, i)),
 		CASE WHEN sort_by = 'name' THEN ' AND ($1 IS NULL OR a.type = $1)' END,  -- there is an index for that
@@ -287,15 +296,25 @@ DECLARE
 	terms tsquery := assetreg._search_query($1, $2, $3, nullif($4, 'active'));
 	assets real := (SELECT c.reltuples FROM pg_class c WHERE c.oid = 'assetreg.assets'::regclass);
 	whole boolean := array_remove(digits, NULL) = '{}';  -- a hash is no term, and finds few
+	moved bigint[] := '{}';
+	moved_dependents bigint[] := '{}';
 	found_ids bigint[];
 	price int := CASE WHEN $1 = '{}' THEN 2 ELSE 1 END;  -- of a row from the index; in order, words cost more to look at
 	matching double precision;
 	seen bigint;
 BEGIN
+	IF $6 = 'dependents' THEN
+		SELECT array_agg(s.asset_id), array_agg(s.dependents + p.dependents) INTO moved, moved_dependents
+		FROM assetreg._pending_dependents(NULL) p CROSS JOIN LATERAL (SELECT * FROM assetreg.asset_stats s WHERE s.asset_id = p.asset_id OFFSET 0) s
+		WHERE p.dependents <> 0
+		HAVING count(*) > 0;
+		moved := coalesce(moved, '{}');
+		moved_dependents := coalesce(moved_dependents, '{}');
+	END IF;
 	LOOP
 		EXECUTE assetreg._list_statement($6, $7, cardinality($1), array_remove(digits, NULL) <> '{}', whole)
 			INTO found_ids, matching, seen
-			USING $2, $3, $4, $5, $1, words_queries, digits, algorithms, terms, $9, $8, budget;
+			USING $2, $3, $4, $5, $1, words_queries, digits, algorithms, terms, $9, $8, budget, moved, moved_dependents;
 		EXIT WHEN cardinality(found_ids) = page_size OR seen < budget;
 		-- so many rows of the whole list are to be expected for a page, and so many from the index
 		IF whole AND terms IS NOT NULL AND budget * page_size >= cardinality(found_ids) * price * assets * matching / budget THEN
@@ -351,7 +370,7 @@ BEGIN
 		SELECT l.*, assetreg._list_cursor($2, $3, ARRAY[%s])
 		FROM unnest($1) WITH ORDINALITY p (id, place) JOIN assetreg.asset_list l ON l.id = p.id
 			JOIN assetreg.assets a ON a.id = p.id LEFT JOIN assetreg.asset_stats t ON t.asset_id = p.id
-		ORDER BY p.place', (SELECT string_agg(k || '::text', ', ' ORDER BY i) FROM unnest(o.keys) WITH ORDINALITY u (k, i)))
+		ORDER BY p.place', (SELECT string_agg(k || '::text', ', ' ORDER BY i) FROM unnest(o.shown) WITH ORDINALITY u (k, i)))
 		USING assetreg._list_page(words, only_type, only_version, only_status, latest_only, sort_by, descending, page_size,
 								  assetreg._list_place(after, sort_by, o.backwards), greatest(20 * page_size, 1000)), sort_by, o.backwards;
 END

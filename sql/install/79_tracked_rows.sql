@@ -16,11 +16,11 @@ CREATE FUNCTION assetreg._count_edges(dependency_ids bigint[], dependent_ids big
 	SET enable_hashjoin = off SET enable_mergejoin = off SET enable_material = off SET enable_seqscan = off
 	AS $$
 BEGIN
-	INSERT INTO assetreg.asset_stat_changes (transaction, what, asset_ids, others, change)
-		SELECT pg_current_xact_id()::text::bigint, 'dependents', array_agg(u.dependency_id), array_agg(u.dependent_id), $3
+	INSERT INTO assetreg.asset_dependent_changes (asset_id, dependent_ids, change)
+		SELECT u.dependency_id, array_agg(u.dependent_id), $3
 		FROM unnest($1, $2) u (dependency_id, dependent_id)
 		WHERE (SELECT true FROM assetreg.asset_stats s WHERE s.asset_id = u.dependency_id)
-		HAVING count(*) > 0;
+		GROUP BY u.dependency_id;
 END
 $$;
 COMMENT ON FUNCTION assetreg._count_edges(bigint[], bigint[], int) IS 'writes down which direct dependents assets gained or lost';

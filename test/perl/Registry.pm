@@ -12,7 +12,7 @@ use Test::More;
 our @EXPORT = qw(new_server configure fill rows contents answers agrees_with_sql agrees_in_memory works_on same_lines same_registry);
 
 our @tables = qw(entity_kinds asset_types entities assets asset_hashes asset_dependencies version_ordinals asset_verifications
-	verification_runs unresolved_references asset_notes asset_note_history asset_ratings asset_stats asset_search asset_outcomes);
+	verification_runs unresolved_references asset_notes asset_note_history asset_ratings asset_stats asset_dependent_changes asset_search asset_outcomes);
 
 # A server that is not started yet; what is given beyond the name goes to init().
 sub new_server

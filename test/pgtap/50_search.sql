@@ -47,6 +47,9 @@ BEGIN
 		SELECT a.id, 'rater ' || r, 1 + floor(random() * 5) FROM assetreg.assets a, generate_series(1, 3) r WHERE random() < 0.3;
 	INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id)
 		SELECT a.id, b.id FROM assetreg.assets a, assetreg.assets b WHERE a.id <> b.id AND random() < 0.02;
+	-- not folded into the numbers for some time
+	PERFORM setval('assetreg.asset_dependent_changes_id_seq', (last_value / 256 + 1) * 256 + 64) FROM assetreg.asset_dependent_changes_id_seq;
+	DELETE FROM assetreg.asset_dependencies WHERE random() < 0.1;
 	INSERT INTO assetreg.asset_notes (asset_id, other_asset_id, body, severity, all_versions)
 		SELECT a.id, CASE WHEN random() < 0.5 THEN b.id END, 'note', one_of('info', 'warning', 'blocker'), random() < 0.5
 		FROM assetreg.assets a, assetreg.assets b WHERE a.id <> b.id AND random() < 0.003;
@@ -86,7 +89,7 @@ $$;
 CREATE FUNCTION plain_find(query text, only_type text, only_version text, only_status text, latest_only boolean, sort_by text, descending boolean)
 	RETURNS bigint[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
-	keys text := CASE sort_by WHEN 'rating' THEN 't.rating_score' WHEN 'dependents' THEN 't.dependents' WHEN 'newest' THEN 'a.registered_at'
+	keys text := CASE sort_by WHEN 'rating' THEN 't.rating_score' WHEN 'dependents' THEN '(SELECT count(DISTINCT d.dependent_id) FROM assetreg.asset_dependencies d WHERE d.dependency_id = a.id)' WHEN 'newest' THEN 'a.registered_at'
 							  WHEN 'size' THEN 'a.file_size' ELSE 'a.name %1$s, a.version' END || ' %1$s NULLS LAST, a.id %1$s';
 	ids bigint[];
 BEGIN
@@ -211,8 +214,9 @@ BEGIN
 			 f (id, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14, c15, c16, c17, c18, c19, cursor, n);
 		EXIT WHEN page IS NULL;
 		shown := shown || page;
-		-- the row of the cursor goes as well
-		DELETE FROM assetreg.assets WHERE id = ANY (page) AND NOT id = ANY (staying);
+		-- the row of the cursor goes as well, but none that others are sorted by
+		DELETE FROM assetreg.assets WHERE id = ANY (page) AND NOT id = ANY (staying)
+			AND (sort_by <> 'dependents' OR NOT EXISTS (SELECT FROM assetreg.asset_dependencies d WHERE d.dependent_id = id));
 		INSERT INTO assetreg.assets (type, name, version, file_size) VALUES ('lora', part() || random(), '1', 1 + floor(random() * 5));
 		UPDATE assetreg.assets SET preview_url = 'changed', status = 'deprecated' WHERE random() < 0.1 AND status <> 'removed';
 		EXIT WHEN cardinality(shown) > 1000;

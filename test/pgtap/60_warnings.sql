@@ -183,6 +183,8 @@ BEGIN
 							FROM generate_series(1, 3) ON CONFLICT DO NOTHING;
 			WHEN 9 THEN UPDATE assetreg.assets a SET supersedes = CASE WHEN random() < 0.7 THEN (SELECT id FROM assetreg.assets b WHERE b.id < a.id ORDER BY random() LIMIT 1) END WHERE random() < 0.1;
 			WHEN 10 THEN IF random() < 0.2 THEN TRUNCATE assetreg.asset_ratings; END IF;
+						 -- the one that folds is near
+						 PERFORM setval('assetreg.asset_dependent_changes_id_seq', (last_value / 256 + 1) * 256 - 2) FROM assetreg.asset_dependent_changes_id_seq;
 						 IF random() < 0.3 THEN SET CONSTRAINTS assetreg.asset_stat_changes_fold IMMEDIATE; SET CONSTRAINTS assetreg.asset_stat_changes_fold DEFERRED; END IF;
 			END CASE;
 			IF random() < 0.2 THEN

@@ -24,6 +24,10 @@ SELECT assetreg.edit_note(10, 'twice');
 INSERT INTO assetreg.asset_ratings (asset_id, rater, stars, comment, rated_at)
 	SELECT i % 100 + 1, 'rater ' || i, i % 5 + 1, nullif('comment ' || i % 4, 'comment 0'), '2024-01-01'::timestamptz + i * interval '1 hour' FROM generate_series(1, 700) i;
 DELETE FROM assetreg.asset_ratings WHERE asset_id % 7 = 0;
+-- not folded when they are dumped, the last of them in two halves
+SELECT setval('assetreg.asset_dependent_changes_id_seq', 1);
+INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id, source) SELECT id, 3, 'one' FROM assetreg.entities WHERE kind = 'scene' ORDER BY id LIMIT 1;
+INSERT INTO assetreg.asset_dependencies (dependent_id, dependency_id, source) SELECT id, 3, 'two' FROM assetreg.entities WHERE kind = 'scene' ORDER BY id LIMIT 1;
 SQL
 
 sub state
@@ -31,7 +35,7 @@ sub state
 	my ($database) = @_;
 	return join "\n", map { $node->safe_psql($database, $_) } (
 		(map { "SELECT '$_', count(*), md5(string_agg(t::text, chr(10) ORDER BY t::text COLLATE \"C\")) FROM assetreg.$_ t" }
-			qw(asset_notes asset_note_history asset_ratings asset_stats asset_stat_changes)),
+			qw(asset_notes asset_note_history asset_ratings asset_stats asset_stat_changes asset_dependent_changes)),
 		"SELECT 'checks', count(*), md5(string_agg(concat_ws(' ', e.id, w), chr(10) ORDER BY concat_ws(' ', e.id, w) COLLATE \"C\")) FROM assetreg.entities e, assetreg.check_entity(e.id) w",
 		"SELECT 'search', count(*), md5(string_agg(w::text, chr(10) ORDER BY w::text COLLATE \"C\")) FROM assetreg.search_notes('rain twi or dark', max_results => 1000) w",
 		"SELECT 'list', count(*), md5(string_agg(concat_ws(' ', l.id, l.dependents, l.rating_average, l.rating_count, l.warnings), chr(10) ORDER BY l.id)) FROM assetreg.asset_list l",
@@ -40,7 +44,7 @@ sub state
 		'SELECT * FROM assetreg.check_registry()');
 }
 my $before = state('postgres');
-unlike($before, qr/^(asset_notes|asset_note_history|asset_ratings|asset_stats|checks|search)\|0\|/m, 'there is something to lose');
+unlike($before, qr/^(asset_notes|asset_note_history|asset_ratings|asset_stats|asset_dependent_changes|checks|search)\|0\|/m, 'there is something to lose');
 like($before, qr/^asset_stat_changes\|0\|/m, 'and nothing left to be added');
 
 my $folder = PostgreSQL::Test::Utils::tempdir;
