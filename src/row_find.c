@@ -6,8 +6,10 @@
 
 #include "access/genam.h"
 #include "access/itup.h"
+#include "access/nbtree.h"
 #include "access/relscan.h"
 #include "access/tableam.h"
+#include "storage/bufmgr.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
@@ -88,12 +90,14 @@ row_each(RowWriter *writer, int number, RowVisit visit, void *arg)
 #define MAX_STEPS 64
 
 static int
-compare_keys(const int64 *a, const int64 *b)
+compare_keys(Lookup *lookup, int nkeys, const Datum *a, const Datum *b)
 {
-	for (int i = 0; i < 2; i++)
-		if (a[i] != b[i])
-			return a[i] < b[i] ? -1 : 1;
-	return 0;
+	Relation	index = lookup->onward->indexRelation;
+	int			result = 0;
+
+	for (int i = 0; result == 0 && i < nkeys; i++)
+		result = DatumGetInt32(FunctionCall2Coll(index_getprocinfo(index, i + 1, BTORDER_PROC), index->rd_indcollation[i], a[i], b[i]));
+	return result;
 }
 
 static void
@@ -103,7 +107,7 @@ step(Lookup *lookup, int nkeys)
 
 	lookup->at_end = index_getnext_tid(lookup->onward, ForwardScanDirection) == NULL;
 	for (int i = 0; !lookup->at_end && i < nkeys; i++)
-		lookup->at[i] = DatumGetInt64(index_getattr(lookup->onward->xs_itup, i + 1, lookup->onward->xs_itupdesc, &isnull));
+		lookup->at[i] = index_getattr(lookup->onward->xs_itup, i + 1, lookup->onward->xs_itupdesc, &isnull);
 }
 
 static void
@@ -115,46 +119,59 @@ descend(RowWriter *writer, Lookup *lookup, int nkeys)
 		lookup->onward->xs_want_itup = true;
 	}
 	for (int i = 0; i < nkeys; i++)
-		lookup->from[i].sk_argument = Int64GetDatum(lookup->sought[i]);
+		lookup->from[i].sk_argument = lookup->sought[i];
 	index_rescan(lookup->onward, lookup->from, nkeys, NULL, 0);
 	step(lookup, nkeys);
 }
 
 /*
- * As row_find(), of a key of one or two bigints; best for many of them in
- * ascending order.  Goes on in the index from where it is, so that for keys that
- * lie close together each leaf page is read once; for a single one it reads more
- * than row_find() does.
+ * As row_find(), of a key of one or two columns; best for many of them in
+ * ascending order, of which the first column stays or is the only one.  Goes on
+ * in the index from where it is, so that for keys that lie close together each
+ * leaf page is read once; for a single one it reads more than row_find() does.
+ * Keys out of order cost more, too.  They must stay until the next one is sought.
  */
 TupleTableSlot *
 row_find_onward(RowWriter *writer, int number, Datum key1, Datum key2)
 {
 	Lookup	   *lookup = &writer->lookups[number];
 	int			nkeys = writer->table->lookups[number].ncolumns;
-	int64		key[] = {DatumGetInt64(key1), DatumGetInt64(key2)};
-	bool		onward = lookup->onward != NULL && compare_keys(key, lookup->sought) > 0 && (nkeys == 1 || key[0] == lookup->sought[0]);
+	Datum		key[] = {key1, key2};
+	bool		onward = lookup->onward != NULL && compare_keys(lookup, nkeys, key, lookup->sought) > 0
+		&& (nkeys == 1 || compare_keys(lookup, 1, key, lookup->sought) == 0);
 
 	lookup->goes_onward = true;
 	memcpy(lookup->sought, key, sizeof(key));
-	for (int i = 0; onward && i < MAX_STEPS && !lookup->at_end && compare_keys(lookup->at, key) < 0; i++)
+	for (int i = 0; onward && i < MAX_STEPS && !lookup->at_end && compare_keys(lookup, nkeys, lookup->at, key) < 0; i++)
 		step(lookup, nkeys);
-	if (!onward || (!lookup->at_end && compare_keys(lookup->at, key) < 0))
+	if (!onward || (!lookup->at_end && compare_keys(lookup, nkeys, lookup->at, key) < 0))
 		descend(writer, lookup, nkeys);
 	return row_next(writer, number);
+}
+
+/*
+ * Which of the two is best for n keys of texts, from all over the table: only
+ * where about each of its pages has one of them is it cheaper to read on.
+ */
+RowFind
+row_find_many(RowWriter *writer, int n)
+{
+	return n >= ROWS_ONWARD && n >= RelationGetNumberOfBlocks(writer->rel) ? row_find_onward : row_find;
 }
 
 TupleTableSlot *
 row_next(RowWriter *writer, int number)
 {
 	Lookup	   *lookup = &writer->lookups[number];
+	int			nkeys = writer->table->lookups[number].ncolumns;
 	bool		found = false;
 
 	if (!lookup->goes_onward)
 		return index_getnext_slot(lookup->scan, ForwardScanDirection, lookup->row) ? lookup->row : NULL;
-	while (!found && !lookup->at_end && compare_keys(lookup->at, lookup->sought) == 0)
+	while (!found && !lookup->at_end && compare_keys(lookup, nkeys, lookup->at, lookup->sought) == 0)
 	{
 		found = index_fetch_heap(lookup->onward, lookup->row);
-		step(lookup, writer->table->lookups[number].ncolumns);
+		step(lookup, nkeys);
 	}
 	return found ? lookup->row : NULL;
 }

@@ -26,7 +26,6 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
-#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -136,6 +135,14 @@ find_index(const RowWriter *writer, const RowKey *key, bool unique)
 	return -1;
 }
 
+static void
+init_key(ScanKey key, Relation index, int i, StrategyNumber strategy)
+{
+	Oid			operator = get_opfamily_member(index->rd_opfamily[i], index->rd_opcintype[i], index->rd_opcintype[i], strategy);
+
+	ScanKeyEntryInitialize(key, 0, i + 1, strategy, InvalidOid, index->rd_indcollation[i], get_opcode(operator), (Datum) 0);
+}
+
 static bool
 init_lookup(RowWriter *writer, int number)
 {
@@ -148,19 +155,9 @@ init_lookup(RowWriter *writer, int number)
 		return false;
 	index = writer->info->ri_IndexRelationDescs[lookup->index];
 	for (int i = 0; i < key->ncolumns; i++)
-	{
-		Oid			equal = get_opfamily_member(index->rd_opfamily[i], index->rd_opcintype[i], index->rd_opcintype[i],
-												BTEqualStrategyNumber);
-
-		ScanKeyEntryInitialize(&lookup->keys[i], 0, i + 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[i],
-							   get_opcode(equal), (Datum) 0);
-	}
+		init_key(&lookup->keys[i], index, i, BTEqualStrategyNumber);
 	for (int i = 0; i < Min(key->ncolumns, 2); i++)
-	{
-		bool		last = i == key->ncolumns - 1;
-
-		ScanKeyInit(&lookup->from[i], i + 1, last ? BTGreaterEqualStrategyNumber : BTEqualStrategyNumber, last ? F_INT8GE : F_INT8EQ, (Datum) 0);
-	}
+		init_key(&lookup->from[i], index, i, i == key->ncolumns - 1 ? BTGreaterEqualStrategyNumber : BTEqualStrategyNumber);
 	return true;
 }
 

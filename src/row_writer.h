@@ -51,6 +51,7 @@ extern TupleTableSlot *row_find(RowWriter *writer, int lookup, Datum key1, Datum
 extern TupleTableSlot *row_next(RowWriter *writer, int lookup);
 extern TupleTableSlot *row_find_onward(RowWriter *writer, int lookup, Datum key1, Datum key2);
 extern void row_each(RowWriter *writer, int lookup, RowVisit visit, void *arg);
+extern RowFind row_find_many(RowWriter *writer, int n);
 extern Datum row_value(RowWriter *writer, TupleTableSlot *row, int column, bool *isnull);
 extern void row_insert(RowWriter *writer, const Datum *values, const bool *nulls);
 extern bool row_insert_unless_there(RowWriter *writer, const Datum *values, const bool *nulls);

@@ -22,8 +22,8 @@ typedef struct Lookup
 	IndexScanDesc onward;		/* NULL: not begun under the active snapshot */
 	bool		goes_onward;	/* the last key was sought by it */
 	bool		at_end;			/* no more keys there */
-	int64		sought[2];
-	int64		at[2];			/* what the scan has come to, unless at its end */
+	Datum		sought[2];
+	Datum		at[2];			/* what the scan has come to, unless at its end */
 } Lookup;
 
 struct RowWriter

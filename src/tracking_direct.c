@@ -50,22 +50,26 @@ compare_found(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/*
+ * By their bytes, which is about the order that an index has, whatever its
+ * collation.
+ */
 int
 compare_texts(const void *a, const void *b)
 {
 	text	   *x = DatumGetTextPP(*(const Datum *) a);
 	text	   *y = DatumGetTextPP(*(const Datum *) b);
-	Size		size = VARSIZE_ANY_EXHDR(x);
+	Size		x_size = VARSIZE_ANY_EXHDR(x);
+	Size		y_size = VARSIZE_ANY_EXHDR(y);
+	int			result = memcmp(VARDATA_ANY(x), VARDATA_ANY(y), Min(x_size, y_size));
 
-	if (size != VARSIZE_ANY_EXHDR(y))
-		return size < VARSIZE_ANY_EXHDR(y) ? -1 : 1;
-	return memcmp(VARDATA_ANY(x), VARDATA_ANY(y), size);
+	return result != 0 ? result : x_size < y_size ? -1 : x_size > y_size;
 }
 
 bool
-find_entity(Writing *writing, Datum kind, Datum key, Found *found)
+find_entity(Writing *writing, RowFind find, Datum kind, Datum key, Found *found)
 {
-	TupleTableSlot *row = row_find(writing->entities, ENTITY_BY_KEY, kind, key);
+	TupleTableSlot *row = find(writing->entities, ENTITY_BY_KEY, kind, key);
 
 	if (row == NULL)
 		return false;
@@ -229,6 +233,49 @@ make_entities(Writing *writing, Missing *missing)
 	}
 }
 
+static int
+compare_rows(const void *a, const void *b, void *keys)
+{
+	const Datum *values = keys;
+
+	return compare_texts(&values[*(const int *) a], &values[*(const int *) b]);
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	return *(const int *) a - *(const int *) b;
+}
+
+/*
+ * Changes the entities that are there, in the order of their keys where that is
+ * how to find them, and leaves the rows without one, in their order.
+ */
+static void
+change_entities(Writing *writing, Missing *missing)
+{
+	Batch	   *batch = writing->batch;
+	int			n = missing->n;
+	bool		dense = row_find_many(writing->entities, n) == row_find_onward;
+
+	missing->n = 0;
+	if (dense)
+		qsort_arg(missing->rows, n, sizeof(int), compare_rows, batch->keys.values);
+	for (int m = 0; m < n; m++)
+	{
+		int			i = missing->rows[m];
+		TupleTableSlot *row = (dense ? row_find_onward : row_find) (writing->entities, ENTITY_BY_KEY, writing->role->kind, batch->keys.values[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		if (row != NULL)
+			put_entity(writing, i, row);
+		else
+			missing->rows[missing->n++] = i;
+	}
+	if (dense)
+		qsort(missing->rows, missing->n, sizeof(int), compare_numbers);
+}
+
 /*
  * False: new ones are for SQL to make; what was changed is as it would leave it.
  */
@@ -238,21 +285,16 @@ put_entities(Writing *writing)
 	Batch	   *batch = writing->batch;
 	Missing		missing = {writing, palloc_extended(batch->keys.n * sizeof(int), MCXT_ALLOC_HUGE)};
 
-	missing.guessed = can_guess(writing);
 	for (int i = 0; i < batch->keys.n; i++)
 	{
-		TupleTableSlot *row;
-
 		if (batch->keys.nulls[i])
 			continue;
-		CHECK_FOR_INTERRUPTS();
 		check_key(writing, batch->keys.values[i]);
-		row = missing.guessed ? NULL : entity_of(writing, i);
-		if (row != NULL)
-			put_entity(writing, i, row);
-		else
-			missing.rows[missing.n++] = i;
+		missing.rows[missing.n++] = i;
 	}
+	missing.guessed = can_guess(writing);
+	if (!missing.guessed)
+		change_entities(writing, &missing);
 	if (missing.n > 0 && !open_for_new(writing))
 		return false;
 	make_entities(writing, &missing);

@@ -23,7 +23,10 @@ find_gone(Writing *writing, Found *gone)
 {
 	Batch	   *batch = writing->batch;
 	Datum	   *kept = palloc_extended(batch->keys.n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	Datum	   *left = palloc_extended(batch->keys.n * sizeof(Datum), MCXT_ALLOC_HUGE);
+	RowFind		find;
 	int			nkept = 0;
+	int			nleft = 0;
 	int			n = 0;
 
 	for (int i = 0; i < batch->keys.n; i++)
@@ -32,8 +35,13 @@ find_gone(Writing *writing, Found *gone)
 	qsort(kept, nkept, sizeof(Datum), compare_texts);
 	for (int i = 0; i < batch->keys.n; i++)
 		if (batch->keys.nulls[i] && !batch->old_keys.nulls[i]
-			&& bsearch(&batch->old_keys.values[i], kept, nkept, sizeof(Datum), compare_texts) == NULL
-			&& find_entity(writing, writing->role->kind, batch->old_keys.values[i], &gone[n]))
+			&& bsearch(&batch->old_keys.values[i], kept, nkept, sizeof(Datum), compare_texts) == NULL)
+			left[nleft++] = batch->old_keys.values[i];
+	find = row_find_many(writing->entities, nleft);
+	if (find == row_find_onward)
+		qsort(left, nleft, sizeof(Datum), compare_texts);
+	for (int i = 0; i < nleft; i++)
+		if (find_entity(writing, find, writing->role->kind, left[i], &gone[n]))
 			n++;
 	qsort(gone, n, sizeof(Found), compare_found);
 	return n;

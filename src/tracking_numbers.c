@@ -29,16 +29,20 @@ add_pair(IdPairs *pairs, int64 dependency, int64 dependent)
 	pairs->pairs[pairs->n++] = (IdPair) {dependency, dependent};
 }
 
-static int
-compare_pairs(const void *a, const void *b)
+static inline int
+compare_pairs(const IdPair *a, const IdPair *b)
 {
-	const IdPair *x = a;
-	const IdPair *y = b;
-
-	if (x->dependency != y->dependency)
-		return x->dependency < y->dependency ? -1 : 1;
-	return x->dependent < y->dependent ? -1 : x->dependent > y->dependent;
+	if (a->dependency != b->dependency)
+		return a->dependency < b->dependency ? -1 : 1;
+	return a->dependent < b->dependent ? -1 : a->dependent > b->dependent;
 }
+
+#define ST_SORT sort_pairs
+#define ST_ELEMENT_TYPE IdPair
+#define ST_COMPARE(a, b) compare_pairs(a, b)
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 /*
  * Writes down which dependents an asset gained or lost; the pairs are its own.
@@ -63,7 +67,7 @@ count_asset(Writing *writing, const IdPair *pairs, int n, int change)
 static void
 count_pairs(Writing *writing, IdPairs *pairs, int change)
 {
-	qsort(pairs->pairs, pairs->n, sizeof(IdPair), compare_pairs);
+	sort_pairs(pairs->pairs, pairs->n);
 	for (int i = 0, next; i < pairs->n; i = next)
 	{
 		int64		dependency = pairs->pairs[i].dependency;

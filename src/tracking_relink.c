@@ -97,7 +97,7 @@ find_targets(Writing *writing, Found *found, int *nfound)
 		found[*nfound].number = t;
 		if (!batch->target_kinds.nulls[t])
 		{
-			if (find_entity(writing, batch->target_kinds.values[t], reference, &found[*nfound]))
+			if (find_entity(writing, row_find, batch->target_kinds.values[t], reference, &found[*nfound]))
 				(*nfound)++;
 		}
 		else if ((id = reference_id(reference)) == 0)

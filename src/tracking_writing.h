@@ -58,7 +58,7 @@ typedef struct Writing
 extern int	compare_found(const void *a, const void *b);
 extern int	compare_texts(const void *a, const void *b);
 extern void new_snapshot(Writing *writing);
-extern bool find_entity(Writing *writing, Datum kind, Datum key, Found *found);
+extern bool find_entity(Writing *writing, RowFind find, Datum kind, Datum key, Found *found);
 
 extern void delete_gone(Writing *writing);
 extern void relink(Writing *writing);
