@@ -17,15 +17,17 @@ CREATE FUNCTION assetreg._stated_edges(relation regclass, source text, kind text
 	SET search_path = pg_catalog, pg_temp
 	SET enable_nestloop = on
 	AS $$
-	WITH s AS MATERIALIZED (SELECT DISTINCT s.key, s.kind, s.ref FROM assetreg._stated($1, $2) s WHERE s.ref IS NOT NULL)
-	SELECT d.id, x.id, CASE WHEN s.kind IS NULL AND s.ref ~ '^[^/@]+/[^@]+$' THEN s.ref END
+	WITH s AS MATERIALIZED (SELECT s.key, s.kind, s.ref FROM assetreg._stated($1, $2) s WHERE s.ref IS NOT NULL),
+		 -- first, and apart: of the few rows that are expected of the rest each would be looked up by itself
+		 n AS MATERIALIZED (SELECT d.id, s.kind, s.ref FROM s JOIN assetreg.entities d ON d.kind = $3 AND d.key = s.key)
+	SELECT n.id, x.id, CASE WHEN n.kind IS NULL AND n.ref ~ '^[^/@]+/[^@]+$' THEN n.ref END
 	FROM (SELECT array_agg(u.kind) AS kinds, array_agg(u.ref) AS refs FROM (SELECT DISTINCT s.kind, s.ref FROM s) u) r
 		 CROSS JOIN LATERAL unnest(r.kinds, r.refs, assetreg._targets(r.kinds, r.refs)) x (kind, ref, id)
-		 JOIN s ON s.ref = x.ref AND coalesce(s.kind, '') = coalesce(x.kind, '')
-		 JOIN assetreg.entities d ON d.kind = $3 AND d.key = s.key
-	WHERE x.id > 0 AND x.id <> d.id
+		 JOIN n ON n.ref = x.ref AND coalesce(n.kind, '') = coalesce(x.kind, '')
+	WHERE x.id > 0 AND x.id <> n.id
 	$$;
-COMMENT ON FUNCTION assetreg._stated_edges(regclass, text, text) IS 'the edges that the rows of a tracked table state';
+COMMENT ON FUNCTION assetreg._stated_edges(regclass, text, text) IS
+	'the edges that the rows of a tracked table state; what a row states twice comes twice';
 
 CREATE FUNCTION assetreg._derived_edges(source text, OUT place tid, OUT dependent_id bigint, OUT dependency_id bigint, OUT name text)
 	RETURNS SETOF record
@@ -43,7 +45,7 @@ COMMENT ON FUNCTION assetreg._derived_edges(text) IS 'the edges of one source, a
 CREATE FUNCTION assetreg._surplus_edges(relation regclass, source text, kind text) RETURNS tid[]
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off
+	SET enable_nestloop = off SET enable_mergejoin = off
 	AS $$
 BEGIN
 	RETURN ARRAY(
@@ -58,7 +60,7 @@ COMMENT ON FUNCTION assetreg._surplus_edges(regclass, text, text) IS 'the places
 CREATE FUNCTION assetreg._compare_table(root regclass, OUT missing bigint, OUT surplus bigint)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
-	SET enable_nestloop = off
+	SET enable_nestloop = off SET enable_mergejoin = off
 	AS $$
 DECLARE
 	r record;
@@ -76,13 +78,15 @@ BEGIN
 			surplus := surplus + counts[2];
 		END IF;
 		WITH s AS MATERIALIZED (SELECT s.* FROM assetreg._stated_edges($1, r.source, r.kind) s),
-			 e AS MATERIALIZED (SELECT e.* FROM assetreg._derived_edges(r.source) e)
-		SELECT ARRAY[(SELECT count(*) FROM s
-					  WHERE NOT EXISTS (SELECT FROM e WHERE e.dependent_id = s.dependent_id AND e.dependency_id = s.dependency_id)
-						AND NOT EXISTS (SELECT FROM e WHERE e.dependent_id = s.dependent_id AND e.name = s.name)),
-					 (SELECT count(*) FROM e
-					  WHERE NOT EXISTS (SELECT FROM s WHERE e.dependent_id = s.dependent_id AND e.dependency_id = s.dependency_id)
-						AND NOT EXISTS (SELECT FROM s WHERE e.dependent_id = s.dependent_id AND e.name = s.name))] INTO counts;
+			 e AS MATERIALIZED (SELECT e.* FROM assetreg._derived_edges(r.source) e),
+			 -- most of them agree, and only what is left is looked at again
+			 d AS MATERIALIZED (SELECT s.dependent_id AS stated_of, s.dependency_id AS stated, s.name AS stated_name, e.dependent_id AS there_of, e.name AS there_name
+								FROM s FULL JOIN e ON e.dependent_id = s.dependent_id AND e.dependency_id = s.dependency_id
+								WHERE s.dependent_id IS NULL OR e.dependent_id IS NULL)
+		SELECT ARRAY[(SELECT count(DISTINCT (d.stated_of, d.stated)) FROM d
+					  WHERE d.stated_of IS NOT NULL AND NOT EXISTS (SELECT FROM e WHERE e.dependent_id = d.stated_of AND e.name = d.stated_name)),
+					 (SELECT count(*) FROM d
+					  WHERE d.there_of IS NOT NULL AND NOT EXISTS (SELECT FROM s WHERE s.dependent_id = d.there_of AND s.name = d.there_name))] INTO counts;
 		missing := missing + counts[1];
 		surplus := surplus + counts[2];
 	END LOOP;
