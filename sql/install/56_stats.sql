@@ -55,13 +55,15 @@ BEGIN
 		);
 	END IF;
 	IF to_regclass('assetreg.asset_dependent_changes') IS NULL THEN
+		CREATE SEQUENCE assetreg.asset_dependent_changes_id_seq CACHE 1;
 		CREATE TABLE assetreg.asset_dependent_changes (
 			asset_id bigint NOT NULL,
-			id bigint GENERATED ALWAYS AS IDENTITY,
+			id bigint NOT NULL DEFAULT nextval('assetreg.asset_dependent_changes_id_seq'),
 			dependent_ids bigint[] NOT NULL,
 			change int NOT NULL,
 			CONSTRAINT asset_dependent_changes_pkey PRIMARY KEY (asset_id, id)
 		);
+		ALTER SEQUENCE assetreg.asset_dependent_changes_id_seq OWNED BY assetreg.asset_dependent_changes.id;
 	END IF;
 END
 $$;

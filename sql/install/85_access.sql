@@ -21,6 +21,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('column',   'assets.id',                     '',  '',     'x',    'x'),
 	('column',   'asset_updates.reason',          '',  'w',    'w',    'w'),
 	('column',   'asset_updates.state',           '',  'w',    'w',    'w'),
+	('sequence', 'asset_dependent_changes_id_seq', '', '',   '',     'r'),
 	('sequence', 'entities_id_seq',               '',  'U',    'U',    'rU'),
 	('sequence', 'event_leases_seq',              '',  '',     '',     'r'),
 	('sequence', 'events_recorded_seq',           '',  '',     '',     'r'),

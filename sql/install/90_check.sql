@@ -12,7 +12,7 @@ BEGIN
 		FROM unnest(assetreg._relations()) r WHERE to_regclass('assetreg.' || r) IS NULL
 		UNION ALL
 		SELECT 'sequence assetreg.' || s, 'is missing'
-		FROM unnest('{entities_id_seq,events_recorded_seq,event_leases_seq}'::text[]) s WHERE to_regclass('assetreg.' || s) IS NULL;
+		FROM unnest('{entities_id_seq,asset_dependent_changes_id_seq,events_recorded_seq,event_leases_seq}'::text[]) s WHERE to_regclass('assetreg.' || s) IS NULL;
 	IF FOUND THEN
 		RETURN;
 	END IF;
@@ -58,7 +58,7 @@ BEGIN
 					 ('asset_hashes', 'asset_hashes_asset_id_fkey'), ('asset_dependencies', 'asset_dependencies_pkey'),
 					 ('asset_dependencies', 'asset_dependencies_dependent_id_fkey'),
 					 ('asset_dependencies', 'asset_dependencies_dependency_id_fkey'),
-					 ('version_ordinals', 'version_ordinals_pkey'), ('events', 'events_pkey'), ('event_sequencer', 'event_sequencer_pkey'),
+					 ('asset_dependent_changes', 'asset_dependent_changes_pkey'), ('version_ordinals', 'version_ordinals_pkey'), ('events', 'events_pkey'), ('event_sequencer', 'event_sequencer_pkey'),
 					 ('event_consumers', 'event_consumers_pkey'), ('event_partitions', 'event_partitions_pkey'),
 					 ('event_partitions', 'event_partitions_consumer_fkey'), ('event_failures', 'event_failures_pkey'),
 					 ('dead_events', 'dead_events_pkey'), ('asset_outcomes', 'asset_outcomes_pkey'), ('asset_updates', 'asset_updates_pkey'),
@@ -93,6 +93,10 @@ BEGIN
 	RETURN QUERY
 		SELECT 'sequence assetreg.entities_id_seq', format('is at %s, behind the largest id %s', s.last_value, m.id)
 		FROM assetreg.entities_id_seq s, (SELECT max(e.id) AS id FROM assetreg.entities e) m
+		WHERE s.last_value < m.id
+		UNION ALL
+		SELECT 'sequence assetreg.asset_dependent_changes_id_seq', format('is at %s, behind the largest id %s', s.last_value, m.id)
+		FROM assetreg.asset_dependent_changes_id_seq s, (SELECT max(c.id) AS id FROM assetreg.asset_dependent_changes c) m
 		WHERE s.last_value < m.id
 		UNION ALL
 		SELECT 'sequence assetreg.events_recorded_seq', format('is at %s, behind the largest number %s', s.last_value, m.recorded)
