@@ -11,19 +11,13 @@
 #include "access/xact.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "pending_dependents.h"
 #include "row_tables.h"
 
 PG_FUNCTION_INFO_V1(assetreg_fold_dependents);
-
-typedef struct Pair
-{
-	int64		dependent;
-	int32		change;			/* edges that came, or went */
-} Pair;
 
 typedef struct Fold
 {
@@ -33,9 +27,7 @@ typedef struct Fold
 	int64	   *assets;			/* with changes, in the order of their ids */
 	int			nassets;
 	int			assets_size;
-	Pair	   *pairs;			/* those of one asset */
-	int			npairs;
-	int			pairs_size;
+	PendingPairs pending;		/* those of one asset */
 	ItemPointerData *rows;		/* that they are of */
 	int			nrows;
 	int			rows_size;
@@ -70,53 +62,16 @@ add_asset(void *arg, TupleTableSlot *row)
 static void
 add_row(Fold *fold, TupleTableSlot *row)
 {
-	ArrayType  *array = DatumGetArrayTypeP(row_value(fold->changes, row, CHANGE_DEPENDENTS, NULL));
-	int32		change = DatumGetInt32(row_value(fold->changes, row, CHANGE_CHANGE, NULL));
-	int64	   *ids = (int64 *) ARR_DATA_PTR(array);
-	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-
+	pending_add(&fold->pending, row_value(fold->changes, row, CHANGE_DEPENDENTS, NULL),
+				DatumGetInt32(row_value(fold->changes, row, CHANGE_CHANGE, NULL)));
 	MAKE_ROOM(fold->rows, fold->nrows + 1, fold->rows_size);
 	fold->rows[fold->nrows++] = row->tts_tid;
-	MAKE_ROOM(fold->pairs, fold->npairs + n, fold->pairs_size);
-	for (int i = 0; i < n; i++)
-		fold->pairs[fold->npairs++] = (Pair) {ids[i], change};
-}
-
-static int
-compare_pairs(const void *a, const void *b)
-{
-	int64		x = ((const Pair *) a)->dependent;
-	int64		y = ((const Pair *) b)->dependent;
-
-	return x < y ? -1 : x > y;
-}
-
-/*
- * Sums the pairs up, in the order of the dependents; what came and went again is
- * left out.
- */
-static void
-sum_pairs(Fold *fold)
-{
-	int			n = 0;
-
-	qsort(fold->pairs, fold->npairs, sizeof(Pair), compare_pairs);
-	for (int i = 0, next; i < fold->npairs; i = next)
-	{
-		Pair		pair = fold->pairs[i];
-
-		for (next = i + 1; next < fold->npairs && fold->pairs[next].dependent == pair.dependent; next++)
-			pair.change += fold->pairs[next].change;
-		if (pair.change != 0)
-			fold->pairs[n++] = pair;
-	}
-	fold->npairs = n;
 }
 
 static int64
 count_edges(Fold *fold, int64 asset, int64 dependent)
 {
-	RowFind		find = fold->npairs < ROWS_ONWARD ? row_find : row_find_onward;
+	RowFind		find = fold->pending.n < ROWS_ONWARD ? row_find : row_find_onward;
 	int64		n = 0;
 
 	for (TupleTableSlot *row = find(fold->edges, EDGE_BY_PAIR, Int64GetDatum(asset), Int64GetDatum(dependent)); row != NULL;
@@ -139,18 +94,18 @@ fold_asset(Fold *fold, int64 asset)
 	int64		dependents = stat == NULL ? 0 : DatumGetInt64(row_value(fold->stats, stat, STAT_DEPENDENTS, NULL));
 	Datum		value[1];
 
-	fold->npairs = fold->nrows = 0;
+	fold->pending.n = fold->nrows = 0;
 	for (TupleTableSlot *row = row_find(fold->changes, CHANGE_BY_ASSET, Int64GetDatum(asset), 0); row != NULL;
 		 row = row_next(fold->changes, CHANGE_BY_ASSET))
 		add_row(fold, row);
-	sum_pairs(fold);
+	pending_sum(&fold->pending);
 	/* without a row: who deleted the asset under an older snapshot did not see these */
-	for (int i = 0; stat != NULL && i < fold->npairs; i++)
+	for (int i = 0; stat != NULL && i < fold->pending.n; i++)
 	{
-		int64		edges = count_edges(fold, asset, fold->pairs[i].dependent);
+		PendingPair *pair = &fold->pending.pairs[i];
 
 		CHECK_FOR_INTERRUPTS();
-		dependents += (edges > 0) - (edges - fold->pairs[i].change > 0);
+		dependents += pending_difference(count_edges(fold, asset, pair->dependent), pair->change);
 	}
 	value[0] = Int64GetDatum(dependents);
 	if (stat == NULL || row_update_unless_held(fold->stats, stat, 1, column, value, NULL))

@@ -253,28 +253,39 @@ COMMENT ON FUNCTION assetreg._predecessor(bigint, text, text, bigint) IS
 
 -- Edges and what is written down of them are seen together or not at all, so of each pair what is there now, less what was
 -- written down, is what asset_stats has.  Whoever may see the number sees it whole, whatever row security shows of the edges.
-CREATE FUNCTION assetreg._pending_dependents(only_asset bigint) RETURNS TABLE (asset_id bigint, dependents bigint)
-	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 10
+CREATE FUNCTION assetreg._pending_dependents(asset_id bigint) RETURNS bigint
+	LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10
+	AS 'MODULE_PATHNAME', 'assetreg_pending_dependents';
+COMMENT ON FUNCTION assetreg._pending_dependents(bigint) IS
+	'what is to be added to asset_stats.dependents of an asset; NULL where _count_pending() has to tell';
+
+CREATE FUNCTION assetreg._count_pending(asset_id bigint) RETURNS bigint
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER
 	SET search_path = pg_catalog, pg_temp
-	SET enable_hashjoin = off SET enable_mergejoin = off
+	AS $$
+BEGIN
+	RETURN (SELECT coalesce(sum((p.edges > 0)::int - (p.edges - p.change > 0)::int), 0)
+			FROM (SELECT sum(c.change) AS change, (SELECT count(*) FROM assetreg.asset_dependencies d
+												   WHERE d.dependency_id = $1 AND d.dependent_id = u.dependent_id) AS edges
+				  FROM assetreg.asset_dependent_changes c, unnest(c.dependent_ids) u (dependent_id)
+				  WHERE c.asset_id = $1
+				  GROUP BY u.dependent_id HAVING sum(c.change) <> 0) p);
+END
+$$;
+COMMENT ON FUNCTION assetreg._count_pending(bigint) IS 'as _pending_dependents(), of whatever tables';
+
+CREATE FUNCTION assetreg._pending_assets() RETURNS TABLE (asset_id bigint, dependents bigint)
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100
+	SET search_path = pg_catalog, pg_temp
 	AS $$
 #variable_conflict use_column
 BEGIN
 	RETURN QUERY
-		SELECT p.asset_id, sum((p.edges > 0)::int - (p.edges - p.change > 0)::int)
-		FROM (SELECT w.asset_id, w.change, (SELECT count(*) FROM assetreg.asset_dependencies d
-											WHERE d.dependency_id = w.asset_id AND d.dependent_id = w.dependent_id) AS edges
-			  FROM (SELECT c.asset_id, u.dependent_id, sum(c.change) AS change
-					FROM (SELECT $1 AS id WHERE $1 IS NOT NULL
-						  UNION ALL SELECT DISTINCT c.asset_id FROM assetreg.asset_dependent_changes c WHERE $1 IS NULL) a
-						 CROSS JOIN LATERAL (SELECT * FROM assetreg.asset_dependent_changes c WHERE c.asset_id = a.id OFFSET 0) c
-						 CROSS JOIN LATERAL unnest(c.dependent_ids) u (dependent_id)
-					GROUP BY c.asset_id, u.dependent_id HAVING sum(c.change) <> 0) w) p
-		GROUP BY p.asset_id;
+		SELECT c.asset_id, coalesce(assetreg._pending_dependents(c.asset_id), assetreg._count_pending(c.asset_id))
+		FROM (SELECT DISTINCT c.asset_id FROM assetreg.asset_dependent_changes c OFFSET 0) c;
 END
 $$;
-COMMENT ON FUNCTION assetreg._pending_dependents(bigint) IS
-	'what is to be added to asset_stats.dependents of an asset, or of each where that is something';
+COMMENT ON FUNCTION assetreg._pending_assets() IS 'the assets of which something is written down, and what is to be added to their dependents';
 
 CREATE FUNCTION assetreg._fold_dependents_trigger() RETURNS trigger
 	LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -560,7 +571,7 @@ BEGIN
 		FROM assetreg.asset_stats s
 			 LEFT JOIN (SELECT d.dependency_id, count(DISTINCT d.dependent_id) AS dependents
 						FROM assetreg.asset_dependencies d GROUP BY d.dependency_id) d ON d.dependency_id = s.asset_id
-			 LEFT JOIN assetreg._pending_dependents(NULL) p ON p.asset_id = s.asset_id
+			 LEFT JOIN assetreg._pending_assets() p ON p.asset_id = s.asset_id
 		WHERE s.dependents + coalesce(p.dependents, 0) <> coalesce(d.dependents, 0);
 	RETURN QUERY
 		SELECT s.asset_id, 'has other ratings than asset_stats counts'

@@ -76,7 +76,7 @@ BEGIN
 				   a.file_path, a.file_size, a.sha256, left(a.sha256, 10) AS autov2, a.preview_url,
 				   CASE WHEN EXISTS (SELECT FROM assetreg.assets v WHERE v.type = a.type AND v.name = a.name AND v.version <> a.version)
 						THEN a.id = assetreg._latest_version(a.type, a.name) ELSE true END AS is_latest,
-				   coalesce(t.dependents, 0) + coalesce((SELECT p.dependents FROM assetreg._pending_dependents(a.id) p), 0) AS dependents, t.rating_average, coalesce(t.rating_count, 0) AS rating_count,
+				   coalesce(t.dependents, 0) + coalesce(assetreg._pending_dependents(a.id), assetreg._count_pending(a.id)) AS dependents, t.rating_average, coalesce(t.rating_count, 0) AS rating_count,
 				   (SELECT count(*)
 					FROM (SELECT n.id FROM assetreg.assets v JOIN assetreg.asset_notes n ON n.asset_id = v.id
 						  WHERE v.type = a.type AND v.name = a.name AND (n.all_versions OR v.id = a.id) AND n.severity IN ('warning', 'blocker')
@@ -233,10 +233,13 @@ DECLARE
 	o record := assetreg._list_order($1, $2);
 	n int := cardinality(o.keys);
 	direction text := CASE WHEN o.backwards THEN ' DESC' ELSE '' END;
-	-- dependents: of the whole list by their index, and the others merged in
-	relation text := coalesce(o.relation, CASE WHEN whole THEN '(
-				SELECT s.dependents, s.asset_id FROM assetreg.asset_stats s WHERE s.asset_id <> ALL ($13)
-				UNION ALL SELECT u.dependents, u.asset_id FROM unnest($13, $14) u (asset_id, dependents)) t' ELSE '(
+	keys text := array_to_string(o.keys, direction || ', ') || direction;
+	behind text := format('($10 IS NULL OR (%s) %s (%s))', array_to_string(o.keys, ', '), CASE WHEN o.backwards THEN '<' ELSE '>' END,
+						  (SELECT string_agg(format('$10[%s]::%s', i, t), ', ' ORDER BY i) FROM unnest(o.types) WITH ORDINALITY u (t, i)));
+	-- dependents: the first of the whole list by their index, and the others with them
+	relation text := coalesce(o.relation, CASE WHEN whole THEN format('(
+				(SELECT t.dependents, t.asset_id FROM assetreg.asset_stats t WHERE t.asset_id <> ALL ($13) AND %s ORDER BY %s LIMIT $12)
+				UNION ALL SELECT u.dependents, u.asset_id FROM unnest($13, $14) u (asset_id, dependents)) t', behind, keys) ELSE '(
 				SELECT CASE WHEN s.asset_id = ANY ($13) THEN $14[array_position($13, s.asset_id)] ELSE s.dependents END AS dependents, s.asset_id
 				FROM assetreg.asset_stats s) t' END);
 	words text := (SELECT string_agg(format('
@@ -257,21 +260,18 @@ BEGIN
 		|| format('
 		f AS MATERIALIZED (
 			SELECT %s FROM %s%s
-			WHERE ($10 IS NULL OR (%s) %s (%s))%s ORDER BY %s LIMIT $12
+			WHERE %s%s ORDER BY %s LIMIT $12
 		), c AS MATERIALIZED (
 			SELECT a.type, a.name, f.* FROM f JOIN assetreg.assets a ON a.id = f.k%s%s
 			WHERE ($1 IS NULL OR a.type = $1) AND ($2 IS NULL OR a.version = $2) AND ($3 IS NULL OR a.status = $3)
 		)
-		SELECT ARRAY(SELECT c.k%9$s FROM c
-					 WHERE NOT $4 OR c.k%9$s IN (SELECT assetreg._latest_version(v.type, v.name) FROM (SELECT DISTINCT c.type, c.name FROM c) v)
-					 ORDER BY %11$s LIMIT $11), (SELECT count(*) FROM c), (SELECT count(*) FROM f)',
+		SELECT ARRAY(SELECT c.k%7$s FROM c
+					 WHERE NOT $4 OR c.k%7$s IN (SELECT assetreg._latest_version(v.type, v.name) FROM (SELECT DISTINCT c.type, c.name FROM c) v)
+					 ORDER BY %9$s LIMIT $11), (SELECT count(*) FROM c), (SELECT count(*) FROM f)',
 		(SELECT string_agg(format('%s AS k%s', k, i), ', ' ORDER BY i) FROM unnest(o.keys) WITH ORDINALITY u (k, i)),
 		relation, CASE WHEN NOT whole THEN ' JOIN m ON m.asset_id = ' || o.keys[n] END,
-		array_to_string(o.keys, ', '), CASE WHEN o.backwards THEN '<' ELSE '>' END,
-		(SELECT string_agg(format('$10[%s]::%s', i, t), ', ' ORDER BY i) FROM unnest(o.types) WITH ORDINALITY u (t, i)),
-		CASE WHEN sort_by = 'name' THEN ' AND ($1 IS NULL OR a.type = $1)' END,  -- there is an index for that
-		array_to_string(o.keys, direction || ', ') || direction,
-		n, CASE WHEN whole AND nwords > 0 THEN ' JOIN assetreg.asset_search s ON s.asset_id = a.id' || words END,
+		behind, CASE WHEN sort_by = 'name' THEN ' AND ($1 IS NULL OR a.type = $1)' END,  -- there is an index for that
+		keys, n, CASE WHEN whole AND nwords > 0 THEN ' JOIN assetreg.asset_search s ON s.asset_id = a.id' || words END,
 		(SELECT string_agg(format('c.k%s%s', i, direction), ', ' ORDER BY i) FROM generate_series(1, n) i));
 END
 $$;
@@ -305,7 +305,7 @@ DECLARE
 BEGIN
 	IF $6 = 'dependents' THEN
 		SELECT array_agg(s.asset_id), array_agg(s.dependents + p.dependents) INTO moved, moved_dependents
-		FROM assetreg._pending_dependents(NULL) p CROSS JOIN LATERAL (SELECT * FROM assetreg.asset_stats s WHERE s.asset_id = p.asset_id OFFSET 0) s
+		FROM assetreg._pending_assets() p CROSS JOIN LATERAL (SELECT * FROM assetreg.asset_stats s WHERE s.asset_id = p.asset_id OFFSET 0) s
 		WHERE p.dependents <> 0
 		HAVING count(*) > 0;
 		moved := coalesce(moved, '{}');

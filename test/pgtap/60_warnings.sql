@@ -206,6 +206,8 @@ FROM generate_series(1, 150) seed,
 		(3, CASE seed % 2 WHEN 0 THEN 'BEGIN' ELSE 'BEGIN ISOLATION LEVEL REPEATABLE READ' END),
 		(4, format('CALL change_registry(%s)', seed)),
 		(5, format('SELECT is((SELECT string_agg(asset_id || problem, '', '') FROM assetreg._stats_problems()), NULL, ''seed %s: numbers amid changes'')', seed)),
+		(5, 'SELECT is((SELECT count(*) FROM assetreg.asset_stats s WHERE assetreg._pending_dependents(s.asset_id) IS DISTINCT FROM assetreg._count_pending(s.asset_id)), '
+			'0::bigint, ''what is written down, by SQL'')'),
 		(6, format('CALL change_registry(%s)', seed + 1000)),
 		(7, CASE seed % 5 WHEN 0 THEN 'ROLLBACK' ELSE 'COMMIT' END),
 		(8, format('SELECT is((SELECT string_agg(asset_id || problem, '', '') FROM assetreg._stats_problems()), NULL, ''seed %s: numbers'')', seed))) s (n, statement)
