@@ -7,7 +7,7 @@
 SET client_min_messages = warning;
 SET jit = off;
 
-SELECT plan(450);
+SELECT plan(600);
 
 CREATE FUNCTION pick(VARIADIC choices text[]) RETURNS text LANGUAGE sql VOLATILE AS 'SELECT choices[1 + floor(random() * cardinality(choices))::int]';
 CREATE FUNCTION some_asset() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT id FROM assetreg.assets ORDER BY random() LIMIT 1';
