@@ -37,14 +37,15 @@ CREATE FUNCTION may(role text, kind text, object text) RETURNS text LANGUAGE sql
 	FROM (VALUES (1, 'r', 'SELECT'), (2, 'a', 'INSERT'), (3, 'w', 'UPDATE'), (4, 'd', 'DELETE'), (5, 'D', 'TRUNCATE'), (6, 'x', 'REFERENCES'), (7, 't', 'TRIGGER'),
 				 (8, 'U', 'USAGE'), (9, 'C', 'CREATE'), (10, 'X', 'EXECUTE'), (11, 's', 'SET'), (12, 'A', 'ALTER SYSTEM')) l (n, letter, word)
 	WHERE CASE kind
-		  WHEN 'table' THEN l.n <= 7 AND has_table_privilege(role, 'assetreg.' || object, l.word)
-		  WHEN 'column' THEN l.n IN (1, 2, 3, 6) AND has_column_privilege(role, 'assetreg.' || split_part(object, '.', 1), split_part(object, '.', 2), l.word)
-							 AND NOT has_table_privilege(role, 'assetreg.' || split_part(object, '.', 1), l.word)
-		  WHEN 'sequence' THEN l.n IN (1, 3, 8) AND has_sequence_privilege(role, 'assetreg.' || object, l.word)
-		  WHEN 'function' THEN l.letter = 'X' AND (SELECT bool_or(has_function_privilege(role, p.oid, 'EXECUTE')) FROM pg_proc p
+		  WHEN 'table' THEN CASE WHEN l.n <= 7 THEN has_table_privilege(role, 'assetreg.' || object, l.word) END
+		  WHEN 'column' THEN CASE WHEN l.n IN (1, 2, 3, 6)
+								THEN has_column_privilege(role, 'assetreg.' || split_part(object, '.', 1), split_part(object, '.', 2), l.word)
+									 AND NOT has_table_privilege(role, 'assetreg.' || split_part(object, '.', 1), l.word) END
+		  WHEN 'sequence' THEN CASE WHEN l.n IN (1, 3, 8) THEN has_sequence_privilege(role, 'assetreg.' || object, l.word) END
+		  WHEN 'function' THEN l.n = 10 AND (SELECT bool_or(has_function_privilege(role, p.oid, 'EXECUTE')) FROM pg_proc p
 												  WHERE p.pronamespace = 'assetreg'::regnamespace AND p.proname = object)
-		  WHEN 'schema' THEN l.n IN (8, 9) AND has_schema_privilege(role, object, l.word)
-		  WHEN 'setting' THEN l.n > 10 AND has_parameter_privilege(role, object, l.word)
+		  WHEN 'schema' THEN CASE WHEN l.n IN (8, 9) THEN has_schema_privilege(role, object, l.word) END
+		  WHEN 'setting' THEN CASE WHEN l.n > 10 THEN has_parameter_privilege(role, object, l.word) END
 		  END
 $$;
 CREATE VIEW rights AS
