@@ -52,6 +52,12 @@ extern PGDLLEXPORT void _PG_init(void); /* declared by fmgr.h from 16 on */
 	index_beginscan(table, index, snapshot, nkeys, norderbys)
 #endif
 
+/* what a setting keeps was from malloc() until 15, and is from a memory context of its own since */
+#if PG_VERSION_NUM < 160000
+#define guc_free(memory) free(memory)
+#define guc_malloc(level, size) malloc(size)
+#endif
+
 /* 16 calls the number of a table's file what it is */
 #if PG_VERSION_NUM < 160000
 #define RelFileLocator RelFileNode

@@ -100,7 +100,7 @@ static int64 nwalks = 0;
 static bool
 check_graph_cache(char **newval, void **extra, GucSource source)
 {
-	int		   *limit = malloc(sizeof(int));
+	int		   *limit = guc_malloc(LOG, sizeof(int));
 	const char *hint = NULL;
 
 	if (limit == NULL)
@@ -114,7 +114,7 @@ check_graph_cache(char **newval, void **extra, GucSource source)
 		GUC_check_errdetail("\"%s\" is not \"off\", \"auto\" or a size such as \"1GB\".", *newval);
 		if (hint != NULL)
 			GUC_check_errhint("%s", _(hint));
-		free(limit);
+		guc_free(limit);
 		return false;
 	}
 	*extra = limit;
