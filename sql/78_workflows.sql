@@ -171,6 +171,7 @@ SELECT type, reference FROM waiting WHERE key = 'once';
 SELECT * FROM assetreg.check_registry();
 -- A table of before has a key without the type: setup() adds it, and keeps its rows.
 SET client_min_messages = warning;
+DROP TRIGGER unresolved_references_type_key ON assetreg.unresolved_references;
 ALTER TABLE assetreg.unresolved_references DROP CONSTRAINT unresolved_references_pkey, DROP COLUMN type_key,
 	ADD CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation);
 SELECT assetreg.setup();
@@ -178,6 +179,7 @@ SELECT assetreg.setup();
 RESET client_min_messages;
 SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'unresolved_references_pkey';
 SELECT type, reference FROM waiting WHERE key = 'once';
+SELECT count(*) > 0 AS rows, bool_and(type_key = coalesce(type, '')) AS right FROM assetreg.unresolved_references;
 SELECT * FROM assetreg.check_registry();
 -- Rubbish changes nothing.
 SELECT * FROM assetreg.ingest_workflow('workflow', 'w', '[]');

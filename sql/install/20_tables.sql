@@ -112,6 +112,8 @@ CREATE FUNCTION assetreg._triggers(OUT relation text, OUT name text, OUT definit
 		 'FOR EACH ROW EXECUTE FUNCTION assetreg._attribution_trigger(''rater'', ''rated_at'', ''rated_at'')'),
 		('asset_dependencies', 'asset_dependencies_attribution', 'BEFORE INSERT OR UPDATE',
 		 'FOR EACH ROW EXECUTE FUNCTION assetreg._attribution_trigger(''added_by'', ''added_at'')'),
+		('unresolved_references', 'unresolved_references_type_key', 'BEFORE INSERT OR UPDATE',
+		 'FOR EACH ROW WHEN (NEW.type_key <> coalesce(NEW.type, '''')) EXECUTE FUNCTION assetreg._type_key_trigger()'),
 		-- events, after what the others do: a refused change is no fact
 		('assets', 'assets_insert_sync_events', 'AFTER INSERT',
 		 'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION assetreg._assets_events_trigger()'),

@@ -16,7 +16,8 @@ BEGIN
 			relation text NOT NULL DEFAULT 'uses' CONSTRAINT unresolved_references_relation_check CHECK (relation <> ''),
 			requires text[] NOT NULL DEFAULT '{}' CONSTRAINT unresolved_references_requires_check CHECK (array_position(requires, NULL) IS NULL),
 			names text[] NOT NULL DEFAULT '{}' CONSTRAINT unresolved_references_names_check CHECK (array_position(names, NULL) IS NULL),
-			type_key text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce(type, '')) STORED,
+			-- not generated: PostgreSQL 18 replicates no table whose key is
+			type_key text COLLATE "C" NOT NULL DEFAULT '',
 			CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation, type_key)
 		);
 		CREATE INDEX unresolved_references_reference_idx ON assetreg.unresolved_references (reference);
@@ -27,9 +28,10 @@ BEGIN
 	ELSIF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = 'assetreg.unresolved_references'::regclass AND a.attname = 'type_key') THEN
 		-- a table of before, when what was missing as two types was one row
 		ALTER TABLE assetreg.unresolved_references
-			ADD COLUMN type_key text COLLATE "C" NOT NULL GENERATED ALWAYS AS (coalesce(type, '')) STORED,
+			ADD COLUMN type_key text COLLATE "C" NOT NULL DEFAULT '',
 			DROP CONSTRAINT unresolved_references_pkey,
 			ADD CONSTRAINT unresolved_references_pkey PRIMARY KEY (dependent_id, reference, source, relation, type_key);
+		UPDATE assetreg.unresolved_references u SET type_key = u.type WHERE u.type <> '';
 	END IF;
 	IF to_regclass('assetreg.assets_file_stem_idx') IS NULL THEN
 		CREATE INDEX assets_file_stem_idx ON assetreg.assets
@@ -41,6 +43,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION assetreg._setup_references() IS 'makes the table of unresolved references where it is missing';
+
+CREATE FUNCTION assetreg._type_key_trigger() RETURNS trigger
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $$
+BEGIN
+	NEW.type_key := coalesce(NEW.type, '');
+	RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION assetreg._type_key_trigger() IS 'keeps the type in the key of an unresolved reference';
 
 -- The hashes by which a file's metadata names what it was trained on; the whole SHA-256 goes before AutoV1, which many files share.
 CREATE FUNCTION assetreg._stated_references(metadata jsonb, OUT reference text, OUT relation text) RETURNS SETOF record

@@ -200,8 +200,8 @@ CREATE FUNCTION assetreg._note_waiting(source text, ids bigint[], edge_rows int[
 DECLARE
 	come record;
 BEGIN
-	INSERT INTO assetreg.unresolved_references (dependent_id, reference, type, candidates, source, relation)
-		SELECT $2[u.r], m.reference, m.type, coalesce(m.candidates, '{}'), $1, u.relation
+	INSERT INTO assetreg.unresolved_references (dependent_id, reference, type, type_key, candidates, source, relation)  -- triggers may be left out
+		SELECT $2[u.r], m.reference, m.type, coalesce(m.type, ''), coalesce(m.candidates, '{}'), $1, u.relation
 		FROM (SELECT k.n, assetreg._waiting_reference(k.kind, k.ref) AS reference,
 					 coalesce(k.kind, (SELECT t.name FROM assetreg.asset_types t WHERE t.name = split_part(k.ref, '/', 1))) AS type,
 					 CASE WHEN k.kind IS NULL AND k.ref !~ '^[0-9]+$' THEN assetreg._candidates(k.ref) END AS candidates

@@ -336,6 +336,7 @@ CREATE FUNCTION assetreg._access(OUT kind text, OUT object text, OUT reader text
 	('function', '_update_events',                '',  '',     '',     ''),
 	('function', '_take_facts',                   '',  '',     '',     ''),
 	('function', '_triggers',                     '',  '',     '',     'X'),
+	('function', '_type_key_trigger',             '',  '',     '',     ''),
 	('function', '_unfit_companions',             'X', 'X',    'X',    'X'),
 	('function', '_update_history_trigger',       '',  '',     '',     ''),
 	('function', '_update_starts',                'X', 'X',    'X',    'X'),
