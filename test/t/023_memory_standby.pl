@@ -114,7 +114,9 @@ for (my $try = 0; $cancelled == 0 && $try < 6; $try++)
 		. "SELECT true FROM (SELECT pg_wal_replay_resume()) p, pg_sleep(0.2);\n" ]);
 	write_to($primary, $seconds - 1);
 	finish_readers(@pauses);
-	# recovery may cancel this, too
+	# the last statement of who was sent away may still pause; recovery may cancel these, too
+	$standby->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE query ~ 'replay_pause' AND pid <> pg_backend_pid()})
+		or die 'somebody is still there to pause recovery';
 	$standby->poll_query_until('postgres', 'SELECT true FROM (SELECT pg_wal_replay_resume()) r') or die 'recovery stays paused';
 	($used, my $thrown_out) = finish_readers(@readers);
 	cmp_ok($used, '>', 2 * $seconds, "readers are thrown out: $used comparisons");
