@@ -333,7 +333,11 @@ BEGIN
 									  WHERE d.dependency_id = p.asset_id AND d.dependent_id = p.dependent_id) AS edges
 		FROM pair p
 	), asset AS (
-		SELECT c.asset_id, sum((c.edges > 0)::int - (c.edges - c.change > 0)::int) AS change FROM counted c GROUP BY c.asset_id
+		-- all that are held: a row that stayed as it was would tell nobody that its changes are gone
+		SELECT c.asset_id, sum(c.change) AS change
+		FROM (SELECT c.asset_id, (c.edges > 0)::int - (c.edges - c.change > 0)::int AS change FROM counted c
+			  UNION ALL SELECT h.id, 0 FROM unnest(held) h (id)) c
+		GROUP BY c.asset_id
 	)
 	UPDATE assetreg.asset_stats s SET dependents = s.dependents + a.change
 		FROM (SELECT a.change, (SELECT o.ctid FROM assetreg.asset_stats o WHERE o.asset_id = a.asset_id) AS row FROM asset a OFFSET 0) a
